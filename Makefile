@@ -1,0 +1,55 @@
+# The commands of this project. `make check` is the gate before every commit.
+PYTHON ?= python
+
+.PHONY: help install run style types test check slow browser postgres all bench soak lock audit clean
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+install: ## the app and the developer's tools into the current environment
+	$(PYTHON) -m pip install -r requirements-dev.txt
+
+run: ## the app
+	$(PYTHON) -m streamlit run app.py
+
+style: ## format and lint, nothing changed
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+
+types: ## mypy --strict
+	$(PYTHON) -m mypy .
+
+test: ## the fast tests
+	$(PYTHON) -m pytest
+
+check: style types test ## the gate: style, types, fast tests
+
+slow: ## tests of more than a few seconds
+	$(PYTHON) -m pytest -m "slow and not browser and not postgres and not soak"
+
+browser: ## tests in Chromium
+	$(PYTHON) -m pytest -m "browser and not soak"
+
+postgres: ## tests against a PostgreSQL server
+	$(PYTHON) -m pytest -m "postgres and not soak"
+
+all: style types ## everything CI runs but the installation
+	$(PYTHON) -m pytest -m "not soak"
+
+bench: ## side-by-side measurements, written to benchmarks/RESULTS.md
+	$(PYTHON) -m benchmarks
+
+soak: ## minutes to hours: faults, load, memory
+	$(PYTHON) -m pytest -m soak -s
+
+lock: ## requirements.lock again, from requirements-dev.txt
+	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" -o requirements.lock requirements-dev.txt
+
+audit: ## known vulnerabilities in the locked packages
+	$(PYTHON) -m pip_audit -r requirements.lock --require-hashes --disable-pip --progress-spinner off
+
+clean: ## caches and artefacts, never the database
+	rm -rf artefacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
