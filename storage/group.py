@@ -1,0 +1,152 @@
+"""What one transaction writes: the sum of several batches, merged in memory before the database.
+
+Rule 1: no database, no clock, no thread in this file.
+Rule 2: `merge_bar` here and the upsert in `statements.py` are the same operation, so it does not
+matter how batches are grouped.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from model import Bar, Batch, Gap, Ints, Mark, Quality, Trade
+from storage.codec import decimals_of, pack
+from storage.schema import LAYER_TRADES, LAYERS
+
+MAX_ID = 2**63 - 1
+FULL_TRADES = 20_000  # in a larger transaction nothing is gained: 2 % is per transaction
+BarKey = tuple[str, int, int, int]  # symbol, timeframe in seconds, layer, ts
+
+
+class Decimals:
+    """The decimals each symbol's prices and quantities were seen to need: where packing starts."""
+
+    def __init__(self) -> None:
+        self.codes: dict[str, int] = {}
+        self.price: Ints = np.zeros(0, np.int64)
+        self.qty: Ints = np.zeros(0, np.int64)
+
+    def codes_of(self, symbols: Iterable[str]) -> Ints:
+        """Return a small integer per symbol, making room for new ones."""
+        codes = self.codes
+        found = np.array([codes.setdefault(symbol, len(codes)) for symbol in symbols], np.int64)
+        grown = len(codes) - len(self.price)
+        if grown:
+            self.price = np.append(self.price, np.zeros(grown, np.int64))
+            self.qty = np.append(self.qty, np.zeros(grown, np.int64))
+        return found
+
+
+class TradeRows:
+    """Trades as the columns that are stored, all (n,) int64; `codes` index `Decimals.codes`.
+
+    `rejected` counts trades that cannot be stored exactly; they are left out.
+    """
+
+    __slots__ = ("codes", "ids", "price", "qty", "rejected", "ts")
+
+    def __init__(self, trades: list[Trade], decimals: Decimals) -> None:
+        usable = [trade for trade in trades if 0 <= trade[1] <= MAX_ID and 0 <= trade[4] <= MAX_ID]
+        columns = list(zip(*usable, strict=True)) or [()] * 6
+        codes = decimals.codes_of(columns[0])
+        price = pack(np.array(columns[2], float), decimals.price[codes])
+        qty = pack(np.array(columns[3], float), decimals.qty[codes])
+        keep = (price > 0) & (qty > 0)
+        ids, ts = np.array(columns[1], np.int64), np.array(columns[4], np.int64)
+        signed = np.where(np.array(columns[5], bool), -qty, qty)
+        self.codes, self.ids, self.ts = codes[keep], ids[keep], ts[keep]
+        self.price, self.qty = price[keep], signed[keep]
+        self.rejected = len(trades) - len(self.ids)
+        np.maximum.at(decimals.price, self.codes, decimals_of(self.price))
+        np.maximum.at(decimals.qty, self.codes, decimals_of(self.qty))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def merge_bar(old: Bar, new: Bar) -> Bar:
+    """Return the bar made of the trades of both; neither trade may be in both."""
+    first, last = old, new
+    if new.low_id < old.low_id:
+        first = new
+    if old.high_id > new.high_id:
+        last = old
+    return old._replace(
+        open=first.open,
+        high=max(old.high, new.high),
+        low=min(old.low, new.low),
+        close=last.close,
+        volume=old.volume + new.volume,
+        quote_volume=old.quote_volume + new.quote_volume,
+        trades=old.trades + new.trades,
+        low_id=first.low_id,
+        high_id=last.high_id,
+        quality=max(old.quality, new.quality),
+    )
+
+
+class Group:
+    """Batches added up until they are committed. `size` is the number of trades."""
+
+    def __init__(self, decimals: Decimals) -> None:
+        self._decimals = decimals
+        self._open: list[Trade] = []
+        self.rows: list[TradeRows] = []
+        self.bars: dict[BarKey, Bar] = {}
+        self.marks: dict[str, Mark] = {}
+        self.gaps: dict[str, tuple[Gap, ...]] = {}
+        self.size = 0
+        self.batches = 0
+        self.refused_bars = 0
+
+    def add(self, batch: Batch, deltas: Iterable[Bar]) -> None:
+        """Add a batch and the bars made of its trades alone."""
+        self._open.extend(batch.trades)
+        self.size += len(batch.trades)
+        self.batches += 1
+        for bar in deltas:
+            self._add_bar(bar)
+        for bar in batch.klines:
+            self._add_bar(bar)
+        self.marks.update(batch.marks)
+        self.gaps.update(batch.gaps)
+
+    def _add_bar(self, bar: Bar) -> None:
+        layer = LAYERS.get(bar.quality)
+        if layer is None:
+            self.refused_bars += 1
+            return
+        key = (bar.symbol, bar.timeframe.ms // 1000, layer, bar.ts)
+        old = self.bars.get(key)
+        is_merged = old is not None and layer == LAYER_TRADES
+        self.bars[key] = merge_bar(old, bar) if is_merged and old is not None else bar
+
+    def seal(self) -> None:
+        """Turn the trades added so far into columns: a fifth of the memory."""
+        if self._open:
+            self.rows.append(TradeRows(self._open, self._decimals))
+            self._open = []
+
+    def symbol_codes(self) -> Iterable[tuple[str, int]]:
+        """Return what the codes in `rows` stand for."""
+        return self._decimals.codes.items()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as large as a transaction should be."""
+        return self.size >= FULL_TRADES
+
+    @property
+    def rejected(self) -> int:
+        """Trades (after `seal`) and bars that cannot be stored."""
+        return self.refused_bars + sum(rows.rejected for rows in self.rows)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it holds anything of the trade stream, which only one writer may add."""
+        return bool(
+            self.size
+            or self.marks
+            or self.gaps
+            or any(bar.quality <= Quality.BACKFILLED for bar in self.bars.values())
+        )

@@ -1,0 +1,143 @@
+"""The tables. Times are int ms UTC; `timeframe` is a bar's length in seconds.
+
+`sources` tells venues and streams apart, so ids of different kinds never share a key. What does
+not depend on the stream (klines, imports, trading rules) belongs to the venue's source with the
+empty stream, so it is still there after the stream is changed. There is no index on time: trade
+ids are time ordered, and the bars' key holds it.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from model import Quality
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x50414952  # "PAIR": marks a SQLite file as ours
+VENUE_STREAM = ""
+
+LAYER_TRADES, LAYER_KLINE, LAYER_IMPORTED, LAYER_PARTIAL = 0, 1, 2, 3
+LAYERS = {
+    Quality.LIVE: LAYER_TRADES,
+    Quality.BACKFILLED: LAYER_TRADES,
+    Quality.KLINE: LAYER_KLINE,
+    Quality.IMPORTED: LAYER_IMPORTED,
+    Quality.PARTIAL: LAYER_PARTIAL,
+}
+
+metadata = MetaData()
+
+
+def _key(name: str, type_: type[Integer] = BigInteger) -> Column[int]:
+    return Column(name, type_, primary_key=True, autoincrement=False)
+
+
+def _real(name: str) -> Column[float]:
+    return Column(name, Float(53), nullable=False)
+
+
+def _whole(name: str, type_: type[Integer] = BigInteger) -> Column[int]:
+    return Column(name, type_, nullable=False)
+
+
+schema_version = Table("schema_version", metadata, _key("version", Integer))
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("venue", String, nullable=False),
+    Column("stream", String, nullable=False),
+    Column("commits", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("venue", "stream"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
+    Column("symbol", String, nullable=False),
+    UniqueConstraint("source_id", "symbol"),
+)
+
+# price and qty as in codec.py; qty is negative where the buyer was the maker.
+trades = Table(
+    "trades",
+    metadata,
+    _key("series_id", Integer),
+    _key("trade_id"),
+    _whole("ts"),
+    _whole("price"),
+    _whole("qty"),
+    sqlite_with_rowid=False,
+)
+
+bars = Table(
+    "bars",
+    metadata,
+    _key("series_id", Integer),
+    _key("timeframe", Integer),
+    _key("ts"),
+    _key("layer", SmallInteger),
+    _real("open"),
+    _real("high"),
+    _real("low"),
+    _real("close"),
+    _real("volume"),
+    _real("quote_volume"),
+    _whole("trades"),
+    _whole("low_id"),
+    _whole("high_id"),
+    _whole("quality", SmallInteger),
+    sqlite_with_rowid=False,
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    _key("series_id", Integer),
+    _whole("next_id"),
+    _whole("last_ts"),
+    _real("last_price"),
+)
+
+gaps = Table(
+    "gaps",
+    metadata,
+    _key("series_id", Integer),
+    _key("position", Integer),
+    _whole("first_id"),
+    _whole("last_id"),
+    _whole("start_ms"),
+    _whole("end_ms"),
+    Column("state", String, nullable=False),
+)
+
+symbols = Table(
+    "symbols",
+    metadata,
+    _key("series_id", Integer),
+    _real("tick_size"),
+    _real("lot_size"),
+    Column("status", String, nullable=False),
+)
+
+config = Table(
+    "config",
+    metadata,
+    Column("name", String, primary_key=True),
+    _key("version", Integer),
+    _whole("ts"),
+    Column("body", Text),  # JSON; null where this version deleted the entry
+)
