@@ -25,7 +25,9 @@ def test_from_env_nothing_set_gives_the_documented_defaults():
     assert settings.database_url == "sqlite:///data/pairs.db"
     assert settings.history_bars == 5000
     assert (settings.retain_trades_days, settings.retain_1s_days) == (3, 30)
-    assert settings.ws_url is settings.rest_url is settings.api_token is None
+    assert settings.ws_url is None
+    assert settings.rest_url is None
+    assert settings.api_token is None
     assert settings.allowed_hosts == settings.notify_urls == ()
     assert settings.log_level == "INFO"
 
