@@ -1,0 +1,131 @@
+"""`SimulatedExchange`: the exchange in a thread of its own, on one loopback port."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.clock import Clock
+from simulator.connection import Connection
+from simulator.market import Market
+from simulator.site import Site
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
+
+
+class SimulatedExchange:
+    """A local exchange that speaks Binance's protocol.
+
+    Args:
+        market: "spot" or "futures".
+        symbols: what is traded; unknown names are made up.
+        seed: which market; everything random is a function of it and UTC time.
+        port: TCP port on 127.0.0.1, 0 for a free one.
+        rate: aggregate trades a second over all symbols together, held in every minute; None is
+            about 5 a second and symbol, following the daily cycle.
+        speed: exchange seconds per real second.
+        start_ms: exchange time at the start, None for now.
+        history_hours: how far back candles agree with the trades to the last digit.
+        replay: files of recorded frames to serve instead of the made-up market.
+        faults: faults set from the start (see faults.py).
+    """
+
+    def __init__(
+        self,
+        market: str = "spot",
+        symbols: Sequence[str] = DEFAULT_SYMBOLS,
+        *,
+        seed: int = 7,
+        port: int = 0,
+        rate: float | None = None,
+        speed: float = 1.0,
+        start_ms: int | None = None,
+        history_hours: float = 6.0,
+        replay: Sequence[str | Path] = (),
+        faults: dict[str, Any] | None = None,
+    ) -> None:
+        self._clock = Clock(start_ms=start_ms, speed=speed)
+        self.market = Market(
+            symbols, market=market, seed=seed, rate=rate, history_hours=history_hours
+        )
+        self.seed = seed
+        self.port = port
+        self._site = Site(self.market, self._clock)
+        self._site.faults.set(faults or {}, self._site.real_s())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._is_ready = threading.Event()
+        self._failure: BaseException | None = None
+
+    @property
+    def ws_url(self) -> str:
+        """Base to which /stream and /ws are appended; on futures with the route /market."""
+        route = "" if self._site.is_spot else "/market"
+        return f"ws://127.0.0.1:{self.port}{route}"
+
+    @property
+    def rest_url(self) -> str:
+        """Base to which /api/v3/… or /fapi/v1/… is appended."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def now_ms(self) -> int:
+        """Return the exchange's time."""
+        return self._clock.now_ms()
+
+    def start(self) -> None:
+        """Start the thread; return when the port listens.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._thread = threading.Thread(target=self._run, name="simulated exchange", daemon=True)
+        self._thread.start()
+        self._is_ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """Close everything and end the thread. Harmless when it is not running."""
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            if self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def set_faults(self, **kinds: Any) -> None:
+        """Set or clear faults, as `POST /sim/faults` does: `set_faults(stall={"count": 3})`."""
+        self._site.faults.set(kinds, self._site.real_s())
+
+    async def serve(self) -> None:
+        """Serve until cancelled or stopped, in the loop that is running."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await self._loop.create_server(
+            lambda: Connection(self._site), "127.0.0.1", self.port
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        tasks = [asyncio.create_task(work()) for work in (self._site.hub.run, self._site.watch)]
+        self._is_ready.set()
+        try:
+            await self._stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            server.close()
+            for connection in list(self._site.connections):
+                connection.abort()
+            await server.wait_closed()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self.serve())
+        except Exception as error:
+            logger.exception("the simulated exchange stopped")
+            self._failure = error
+        finally:
+            self._is_ready.set()

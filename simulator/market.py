@@ -1,0 +1,329 @@
+"""What the exchange knows at a time `now_ms`: trades by id and by time, and candles.
+
+Nothing here keeps state but caches: every answer is a function of the arguments. Candles take
+OHLC, volume and count from the minutes' outlines (tape.py), which are the trades' own. Quote
+volume and taker sums of the last `history_hours` are added up from the trades; older ones are
+estimates (volume times the candle's mean price, half taken by buyers, leaning with the move).
+One-second candles always come from the trades.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.hashing import Ints, make_key, normals
+from simulator.instruments import Instrument, make_instrument
+from simulator.paths import Paths
+from simulator.tape import LISTED_MS, MINUTE_MS, Aggregates, Frames, Tape, Trades
+
+logger = logging.getLogger(__name__)
+
+SECOND_MS = 1_000
+INTERVALS_MS = {
+    "1s": SECOND_MS,
+    **{f"{n}m": n * MINUTE_MS for n in (1, 3, 5, 15, 30)},
+    **{f"{n}h": n * 60 * MINUTE_MS for n in (1, 2, 4, 6, 8, 12)},
+    **{f"{n}d": n * 1440 * MINUTE_MS for n in (1, 3)},
+}
+_EXACT_ROWS = 6_000_000  # per symbol: what is added up trade by trade stays within seconds
+_DRAW_ROWS = 20_000
+_CACHED_HOURS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Candles:
+    """Candles, oldest first, (n,) each: prices in ticks, volumes in lots, quotes in ticks·lots.
+
+    `first` and `last` are raw trade ids, -1 for a candle without trades.
+    """
+
+    ts: Ints
+    open: Ints
+    high: Ints
+    low: Ints
+    close: Ints
+    volume: Ints
+    quote: Ints
+    count: Ints
+    taker_volume: Ints
+    taker_quote: Ints
+    first: Ints
+    last: Ints
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def at(self, place: int) -> "Candles":
+        """Return the one candle at `place`."""
+        names = (field.name for field in fields(Candles))
+        return Candles(*(getattr(self, name)[place : place + 1] for name in names))
+
+
+class Market:
+    """All symbols of one exchange.
+
+    Args:
+        rate: aggregate trades a second over all symbols together, None for the default.
+        history_hours: how far back candles are exact to the last digit, taker sums included.
+    """
+
+    def __init__(
+        self,
+        symbols: Iterable[str],
+        *,
+        market: str = "spot",
+        seed: int = 7,
+        rate: float | None = None,
+        history_hours: float = 6.0,
+    ) -> None:
+        names = tuple(dict.fromkeys(name.upper() for name in symbols))
+        self.seed, self.market = seed, market
+        self.instruments: dict[str, Instrument] = {
+            name: make_instrument(name, market, seed) for name in names
+        }
+        paths = Paths(seed)
+        each = None if rate is None else rate / len(names)
+        self.tapes = {
+            name: Tape(instrument, paths, market=market, rate=each)
+            for name, instrument in self.instruments.items()
+        }
+        self._exact_min = {
+            name: _exact_minutes(name, tape, history_hours) for name, tape in self.tapes.items()
+        }
+        self._sums: OrderedDict[tuple[str, int], NDArray[np.int64]] = OrderedDict()
+
+    def newest_aggregate(self, symbol: str, now_ms: int) -> int:
+        """Return the id of the last aggregate at or before `now_ms`."""
+        return self.tapes[symbol].aggregate_at(now_ms + 1) - 1
+
+    def newest_trade(self, symbol: str, now_ms: int) -> int:
+        """Return the id of the last raw trade at or before `now_ms`."""
+        return self.tapes[symbol].trade_at(now_ms + 1) - 1
+
+    def aggregate_at(self, symbol: str, ts_ms: int) -> int:
+        """Return the id of the first aggregate at or after `ts_ms`."""
+        return self.tapes[symbol].aggregate_at(ts_ms)
+
+    def trade_at(self, symbol: str, ts_ms: int) -> int:
+        """Return the id of the first raw trade at or after `ts_ms`."""
+        return self.tapes[symbol].trade_at(ts_ms)
+
+    def aggregates(self, symbol: str, first: int, last: int) -> Aggregates:
+        """Return the aggregates with ids first … last."""
+        return self.tapes[symbol].aggregates(first, last)
+
+    def trades(self, symbol: str, first: int, last: int) -> Trades:
+        """Return the raw trades with ids first … last."""
+        return self.tapes[symbol].trades(first, last)
+
+    def candles(
+        self, symbol: str, interval_ms: int, first_ms: int, last_ms: int, now_ms: int
+    ) -> Candles:
+        """Return the candles that open in first_ms … last_ms, the forming one as of `now_ms`."""
+        first_ms = max(first_ms, LISTED_MS)
+        first_ms = -(-first_ms // interval_ms) * interval_ms
+        last_ms = min(last_ms, now_ms) // interval_ms * interval_ms
+        if last_ms < first_ms:
+            return Candles(*(np.empty(0, dtype=np.int64) for _ in fields(Candles)))
+        if interval_ms < MINUTE_MS:
+            return self._seconds(symbol, first_ms, last_ms, now_ms)
+        end_ms = min(last_ms + interval_ms - 1, now_ms)
+        rows = self._minutes(symbol, first_ms // MINUTE_MS, end_ms // MINUTE_MS, now_ms)
+        return _merge(rows, interval_ms)
+
+    def funding(
+        self, symbol: str, first: int, last: int, every_ms: int
+    ) -> list[tuple[int, int, int]]:
+        """Return (time, rate · 10⁸, mark price in ticks) of funding events number first … last."""
+        if last < first:
+            return []
+        number = np.arange(first, last + 1, dtype=np.int64)
+        noise = normals(make_key(self.seed, "funding", symbol), number)
+        rates = np.rint(10_000 + 6_000 * noise).astype(np.int64)
+        tape = self.tapes[symbol]
+        return [
+            (n * every_ms, rate, int(tape.frames(minute, minute).open[0]))
+            for n, rate, minute in zip(
+                number.tolist(),
+                rates.tolist(),
+                (number * every_ms // MINUTE_MS).tolist(),
+                strict=True,
+            )
+        ]
+
+    def _minutes(self, symbol: str, first: int, last: int, now_ms: int) -> Candles:
+        """One-minute candles; the last one may be forming."""
+        frames = self.tapes[symbol].frames(first, last)
+        exact_from = now_ms // MINUTE_MS - self._exact_min[symbol]
+        volume = frames.volume
+        mean = (frames.open + frames.high + frames.low + frames.close) // 4
+        lean = 0.5 + 0.1 * np.tanh((frames.close - frames.open) / (frames.deviation + 1.0))
+        taker = (volume * lean).astype(np.int64)
+        sums = np.stack([volume * mean, taker, taker * mean])
+        if last >= exact_from:
+            start = max(first, exact_from)
+            sums[:, start - first :] = self._exact_sums(symbol, start, last)
+        rows = _from_frames(frames, sums)
+        if now_ms < (last + 1) * MINUTE_MS - 1:
+            _overwrite(rows, len(rows) - 1, self._forming(symbol, last, now_ms))
+        return rows
+
+    def _exact_sums(self, symbol: str, first: int, last: int) -> NDArray[np.int64]:
+        """(3, n) quote volume, taker volume, taker quote volume, from the trades."""
+        parts = []
+        for hour in range(first // 60, last // 60 + 1):
+            found = self._sums.get((symbol, hour))
+            if found is None:
+                found = self._sums[(symbol, hour)] = _sum_hour(self.tapes[symbol], hour * 60)
+                while len(self._sums) > _CACHED_HOURS * len(self.tapes):
+                    self._sums.popitem(last=False)
+            parts.append(found)
+        start = first - first // 60 * 60
+        return np.concatenate(parts, axis=1)[:, start : start + last - first + 1]
+
+    def _forming(self, symbol: str, minute: int, now_ms: int) -> Candles:
+        return self._group(symbol, minute * MINUTE_MS, minute * MINUTE_MS, MINUTE_MS, now_ms)
+
+    def _seconds(self, symbol: str, first_ms: int, last_ms: int, now_ms: int) -> Candles:
+        return self._group(symbol, first_ms, last_ms, SECOND_MS, now_ms)
+
+    def _group(
+        self, symbol: str, first_ms: int, last_ms: int, width_ms: int, now_ms: int
+    ) -> Candles:
+        """Candles of `width_ms` added up from aggregates; one without trades repeats the close."""
+        tape = self.tapes[symbol]
+        begin = tape.aggregate_at(first_ms)
+        stop = tape.aggregate_at(min(last_ms + width_ms, now_ms + 1))
+        # One more before the span: the close that an empty first candle repeats.
+        rows = tape.aggregates(begin - 1, stop - 1)
+        before, rows_from = (int(rows.price[0]), 1) if begin > 1 else (0, 0)
+        ts = np.arange(first_ms, last_ms + 1, width_ms, dtype=np.int64)
+        cut = rows_from + np.searchsorted(rows.ts[rows_from:], ts)
+        edges = np.append(cut, len(rows.ts))
+        return _add_up(rows, ts, edges, before)
+
+
+def _exact_minutes(symbol: str, tape: Tape, history_hours: float) -> int:
+    wanted = int(history_hours * 60)
+    minutes = min(wanted, int(_EXACT_ROWS / tape.mean_per_minute))
+    if minutes < wanted:
+        logger.warning(
+            "%s: at this rate quote volumes of candles are exact for %d minutes only",
+            symbol,
+            minutes,
+        )
+    return minutes
+
+
+def _sum_hour(tape: Tape, first: int) -> NDArray[np.int64]:
+    step = max(1, min(60, int(_DRAW_ROWS / tape.mean_per_minute)))
+    parts = []
+    for start in range(first, first + 60, step):
+        stop = min(start + step, first + 60)
+        rows = tape.draw(start, stop - 1)
+        edges = np.searchsorted(rows.ts, np.arange(start, stop) * MINUTE_MS)
+        quote = rows.price * rows.qty
+        taken = 1 - rows.is_buyer_maker
+        parts.append(
+            np.stack(
+                [
+                    np.add.reduceat(quote, edges),
+                    np.add.reduceat(rows.qty * taken, edges),
+                    np.add.reduceat(quote * taken, edges),
+                ]
+            )
+        )
+    return np.concatenate(parts, axis=1)
+
+
+def _from_frames(frames: Frames, sums: NDArray[np.int64]) -> Candles:
+    return Candles(
+        ts=frames.minute * MINUTE_MS,
+        open=frames.open,
+        high=frames.high,
+        low=frames.low,
+        close=frames.close,
+        volume=frames.volume,
+        quote=sums[0],
+        count=frames.count,
+        taker_volume=sums[1],
+        taker_quote=sums[2],
+        first=frames.first_trade,
+        last=frames.first_trade + frames.count - 1,
+    )
+
+
+def _overwrite(rows: Candles, place: int, one: Candles) -> None:
+    for field in fields(Candles):
+        getattr(rows, field.name)[place] = getattr(one, field.name)[0]
+
+
+def _add_up(rows: Aggregates, ts: Ints, edges: Ints, before: int) -> Candles:
+    has = edges[1:] > edges[:-1]
+    starts, lasts = edges[:-1][has], edges[1:][has] - 1
+    quote = rows.price * rows.qty
+    taken = 1 - rows.is_buyer_maker
+
+    def fill(values: Ints, missing: int = 0) -> Ints:
+        out = np.full(len(ts), missing, dtype=np.int64)
+        out[has] = values
+        return out
+
+    def add(values: Ints) -> Ints:
+        # Only rows inside the span are summed: reduceat runs the last group to the array's end.
+        return fill(np.add.reduceat(values, starts)) if len(starts) else fill(starts)
+
+    close = fill(rows.price[lasts], -1)
+    place = np.maximum.accumulate(np.where(has, np.arange(len(ts)), -1))
+    carried = np.where(place < 0, before, close[np.maximum(place, 0)])
+
+    def extreme(reduce: np.ufunc) -> Ints:
+        values = reduce.reduceat(rows.price, starts) if len(starts) else starts
+        return np.where(has, fill(values), carried)
+
+    return Candles(
+        ts=ts,
+        open=np.where(has, fill(rows.price[starts]), carried),
+        high=extreme(np.maximum),
+        low=extreme(np.minimum),
+        close=carried,
+        volume=add(rows.qty),
+        quote=add(quote),
+        count=add(rows.last - rows.first + 1),
+        taker_volume=add(rows.qty * taken),
+        taker_quote=add(quote * taken),
+        first=fill(rows.first[starts], -1),
+        last=fill(rows.last[lasts], -1),
+    )
+
+
+def _merge(rows: Candles, interval_ms: int) -> Candles:
+    """Merge one-minute candles into longer ones; the first must open an interval."""
+    if interval_ms == MINUTE_MS:
+        return rows
+    bucket = rows.ts // interval_ms
+    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1))
+    lasts = np.append(starts[1:], len(bucket)) - 1
+
+    def add(values: Ints) -> Ints:
+        summed: Ints = np.add.reduceat(values, starts)
+        return summed
+
+    return Candles(
+        ts=bucket[starts] * interval_ms,
+        open=rows.open[starts],
+        high=np.maximum.reduceat(rows.high, starts),
+        low=np.minimum.reduceat(rows.low, starts),
+        close=rows.close[lasts],
+        volume=add(rows.volume),
+        quote=add(rows.quote),
+        count=add(rows.count),
+        taker_volume=add(rows.taker_volume),
+        taker_quote=add(rows.taker_quote),
+        first=rows.first[starts],
+        last=np.maximum.reduceat(rows.last, starts),
+    )

@@ -1,0 +1,127 @@
+"""What the streams carry, and when: `@aggTrade`, `@trade`, `@kline_<i>`.
+
+A stream object is asked `due(now_ms)` and gives the payloads whose time has come since it was last
+asked. It says nothing about who listens. A trade is sent `LATENCY_MS` after its T at the earliest,
+with an event time E of 1 to 4 ms after T.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulator.market import INTERVALS_MS, Market
+from simulator.tape import take
+from simulator.wire import Dialect
+
+LATENCY_MS = 5
+KLINE_EVERY_MS = {"spot": 2_000, "futures": 250}
+_ROUTE_OF = {"aggTrade": "market", "kline": "market", "trade": "public"}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Payloads to send now, with the number (trade id) each is known by to the faults."""
+
+    numbers: list[int]
+    payloads: list[str]
+
+
+class Source(Protocol):
+    """One stream."""
+
+    def due(self, now_ms: int) -> Due | None:
+        """Return what is to be sent by `now_ms`, None if nothing."""
+
+
+def make_source(name: str, market: Market, now_ms: int) -> Source | None:
+    """Return the stream called `name` from `now_ms` on, None if there is no such stream."""
+    symbol, _, kind = name.partition("@")
+    if symbol != symbol.lower() or symbol.upper() not in market.instruments:
+        return None
+    symbol = symbol.upper()
+    dialect = Dialect(market.instruments[symbol], market.market)
+    if kind == "aggTrade":
+        return _AggregateSource(market, symbol, dialect, now_ms)
+    if kind == "trade":
+        return _TradeSource(market, symbol, dialect, now_ms)
+    interval = kind.removeprefix("kline_")
+    if kind.startswith("kline_") and interval in INTERVALS_MS:
+        return _KlineSource(market, symbol, dialect, interval, now_ms)
+    return None
+
+
+def route_of(name: str) -> str:
+    """Return the futures route on which a stream is served."""
+    kind = name.partition("@")[2].partition("_")[0]
+    return _ROUTE_OF.get(kind, "market")
+
+
+class _AggregateSource:
+    def __init__(self, market: Market, symbol: str, dialect: Dialect, now_ms: int) -> None:
+        self._market, self._symbol, self._dialect = market, symbol, dialect
+        self._next = market.aggregate_at(symbol, now_ms - LATENCY_MS + 1)
+        self._next_ms = 0
+
+    def due(self, now_ms: int) -> Due | None:
+        until = now_ms - LATENCY_MS
+        if until < self._next_ms:
+            return None
+        stop = self._market.aggregate_at(self._symbol, until + 1)
+        # One row ahead: its time says when to look again.
+        rows = self._market.aggregates(self._symbol, self._next, max(stop, self._next))
+        self._next_ms = int(rows.ts[-1])
+        if stop <= self._next:
+            return None
+        self._next = stop
+        ids, ts = rows.id[:-1], rows.ts[:-1]
+        events = (ts + 1 + ids % 4).tolist()
+        return Due(ids.tolist(), self._dialect.aggregate_frames(take(rows, slice(-1)), events))
+
+
+class _TradeSource:
+    def __init__(self, market: Market, symbol: str, dialect: Dialect, now_ms: int) -> None:
+        self._market, self._symbol, self._dialect = market, symbol, dialect
+        self._next = market.trade_at(symbol, now_ms - LATENCY_MS + 1)
+        self._next_ms = 0
+
+    def due(self, now_ms: int) -> Due | None:
+        until = now_ms - LATENCY_MS
+        if until < self._next_ms:
+            return None
+        stop = self._market.trade_at(self._symbol, until + 1)
+        rows = self._market.trades(self._symbol, self._next, max(stop, self._next))
+        self._next_ms = int(rows.ts[-1])
+        if stop <= self._next:
+            return None
+        self._next = stop
+        ids, ts = rows.id[:-1], rows.ts[:-1]
+        events = (ts + 1 + ids % 4).tolist()
+        return Due(ids.tolist(), self._dialect.trade_frames(take(rows, slice(-1)), events))
+
+
+class _KlineSource:
+    def __init__(
+        self, market: Market, symbol: str, dialect: Dialect, interval: str, now_ms: int
+    ) -> None:
+        self._market, self._symbol, self._dialect = market, symbol, dialect
+        self._interval, self._width = interval, INTERVALS_MS[interval]
+        every = KLINE_EVERY_MS[market.market]
+        self._every = min(every, 1_000) if interval == "1s" else every
+        self._open = now_ms // self._width * self._width
+        self._next_ms = now_ms // self._every * self._every + self._every
+
+    def due(self, now_ms: int) -> Due | None:
+        now_ms -= LATENCY_MS
+        if now_ms < self._next_ms and now_ms < self._open + self._width:
+            return None
+        self._next_ms = now_ms // self._every * self._every + self._every
+        numbers, payloads = [], []
+        forming = now_ms // self._width * self._width
+        # Every candle that closed since the last time, then the forming one.
+        rows = self._market.candles(self._symbol, self._width, self._open, forming, now_ms)
+        for place, start in enumerate(rows.ts.tolist()):
+            one = rows.at(place)
+            event = now_ms if start == forming else start + self._width
+            numbers.append(event)
+            payloads.append(self._dialect.kline_frame(one, self._interval, self._width, event))
+        self._open = forming
+        return Due(numbers, payloads)
