@@ -5,7 +5,9 @@ that would otherwise corrupt bars: did a commit whose answer was lost (server go
 take place after all, and is somebody else writing the same source.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +18,11 @@ from storage.checkpoint import Checkpoints
 from storage.database import Database
 from storage.group import Group
 from storage.migrations import migrate
+from storage.retention import Retain, Retention
 from storage.schema import VENUE_STREAM, series, sources
 from storage.statements import write_group
+
+SIZE_EVERY_S = 60.0
 
 T = TypeVar("T")
 
@@ -29,20 +34,27 @@ class StoreClosedError(StorageError):
 class Committer:
     """Owner of the one write connection; used by one thread at a time."""
 
-    def __init__(self, database: Database, *, venue: str, stream: Stream) -> None:
+    def __init__(
+        self, database: Database, *, venue: str, stream: Stream, retain: Retain | None = None
+    ) -> None:
         self.database = database
         self._venue = venue
         self._stream = stream
         self._series: dict[tuple[str, bool], int] = {}
-        self._sources: dict[bool, int] = {}
-        self._connection: Connection | None = database.writing.connect()
         self._fence: int | None = None
         self._is_retried = False
         self._checkpoints = Checkpoints(database.path)
-        migrate(self._connection, database)
-        with self._connection.begin():
-            self._sources[True] = self._source(venue, stream.value)
-            self._sources[False] = self._source(venue, VENUE_STREAM)
+        self.retention = Retention(database, retain or Retain())
+        self._bytes, self._size_at = 0, 0.0
+        self._connection: Connection | None = database.writing.connect()
+        try:
+            migrate(self._connection, database)
+            with self._connection.begin():
+                self.source_id = self._id_of(sources, venue=venue, stream=stream.value)
+                self._venue_id = self._id_of(sources, venue=venue, stream=VENUE_STREAM)
+        except BaseException:
+            self._connection.close()
+            raise
 
     @property
     def connection(self) -> Connection:
@@ -54,10 +66,20 @@ class Committer:
             self._connection = self.database.writing.connect()
         return self._connection
 
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        known = dict(self._series)
+        connection = self.connection
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            self._series = known  # ids given in a transaction that was rolled back are void
+            raise
+
     def run(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in a transaction of its own."""
-        connection = self.connection
-        with connection.begin():
+        with self._transaction() as connection:
             return work(connection)
 
     def commit(self, group: Group) -> None:
@@ -65,54 +87,47 @@ class Committer:
 
         Raises:
             StorageError: another program writes the same venue and stream.
-            DBAPIError: the database refused; nothing was written, or the next try finds out.
+            DBAPIError: the database refused; whether it wrote, the next try finds out.
         """
-        known = dict(self._series)
-        connection = self.connection
-        try:
-            with connection.begin():
-                if group.is_own and not self._pass_fence(connection):
-                    return
-                write_group(connection, group, self._series_of)
-        except BaseException:
-            self._series = known  # ids given in a transaction that was rolled back
-            self._is_retried = True
-            raise
-        if group.is_own and self._fence is not None:
-            self._fence += 1
+        is_retried, self._is_retried = self._is_retried, True
+        with self._transaction() as connection:
+            if not group.is_own or self._pass_fence(connection, is_retried=is_retried):
+                write_group(connection, group, self.series_of)
+                advance = int(group.is_own)
+            else:
+                advance = 1
+        if self._fence is not None:
+            self._fence += advance
         self._is_retried = False
 
-    def _pass_fence(self, connection: Connection) -> bool:
-        source = self._sources[True]
-        found = connection.execute(select(sources.c.commits).where(sources.c.id == source)).scalar()
-        assert found is not None
+    def _pass_fence(self, connection: Connection, *, is_retried: bool) -> bool:
+        """Advance the counter; False when the try before was committed after all."""
+        own = sources.c.id == self.source_id
+        found = connection.execute(select(sources.c.commits).where(own)).scalar_one()
         if self._fence is None:
             self._fence = found
-        if found == self._fence + 1 and self._is_retried:
-            self._fence, self._is_retried = found, False
-            return False  # the try before was committed, only its answer was lost
+        if found == self._fence + 1 and is_retried:
+            return False
         if found != self._fence:
             raise StorageError(
                 f"database {self.database.name}: another program stores {self._venue} "
                 f"{self._stream.value} trades too; stop it, or give one of them another database"
             )
-        connection.execute(update(sources).where(sources.c.id == source).values(commits=found + 1))
+        connection.execute(update(sources).where(own).values(commits=found + 1))
         return True
 
     def series_of(self, symbol: str, *, is_own: bool) -> int:
-        """Return the id of a symbol's series, giving it one; within a transaction."""
-        return self._series_of(symbol, is_own)
+        """Return the id of a symbol's series, giving it one; within a transaction.
 
-    def _series_of(self, symbol: str, is_own: bool) -> int:
+        Args:
+            is_own: of this stream; else what the venue's streams share.
+        """
         found = self._series.get((symbol, is_own))
         if found is None:
-            source = self._sources[is_own]
-            found = self._id_of(series, source_id=source, symbol=symbol)
+            source_id = self.source_id if is_own else self._venue_id
+            found = self._id_of(series, source_id=source_id, symbol=symbol)
             self._series[symbol, is_own] = found
         return found
-
-    def _source(self, venue: str, stream: str) -> int:
-        return self._id_of(sources, venue=venue, stream=stream)
 
     def _id_of(self, table: Table, **values: object) -> int:
         connection = self.connection
@@ -123,14 +138,19 @@ class Committer:
         assert found is not None
         return int(found)
 
-    def tidy(self) -> None:
-        """Keep the WAL bounded; called after commits, outside a transaction."""
+    def tidy(self) -> float:
+        """Do a little housekeeping: WAL, retention, size. Returns seconds until wanted again."""
         if self._checkpoints.is_due():
             self._checkpoints.run(self.connection)
+        pause = self.retention.step(self.connection)
+        if not self.database.is_sqlite and time.monotonic() >= self._size_at:
+            self._size_at = time.monotonic() + SIZE_EVERY_S
+            self._bytes = self.run(postgres_bytes)
+        return pause
 
     def database_bytes(self) -> int:
-        """Return the size of the database with its WAL."""
-        return file_bytes(self.database.path) if self.database.path else 0
+        """Return the size of the database, with its WAL; on PostgreSQL as of a minute ago."""
+        return file_bytes(self.database.path) if self.database.path else self._bytes
 
     def close(self) -> None:
         """Fold the WAL into the file and close the connection; may be called again."""

@@ -11,13 +11,25 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, inspect, select
 
 from model import StorageError
+from storage import schema
 from storage.database import Database
 from storage.schema import APPLICATION_ID, SCHEMA_VERSION, metadata, schema_version
 
 logger = logging.getLogger(__name__)
 
 Step = Callable[[Connection], None]
-STEPS: Mapping[int, Step] = {}
+
+
+def _add_alerts_and_ledger(connection: Connection) -> None:
+    # Version 2 in today's form of these tables; the step that changes one freezes its form here.
+    for table in (
+        *(schema.alert_rules, schema.alert_states, schema.alert_events, schema.deliveries),
+        *(schema.decisions, schema.fresh_rows, schema.first_closed),
+    ):
+        table.create(connection)
+
+
+STEPS: Mapping[int, Step] = {1: _add_alerts_and_ledger}
 MIGRATION_LOCK = 0x50414952
 
 

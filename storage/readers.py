@@ -30,7 +30,7 @@ class SeriesIds:
     shared: int | None
 
 
-def read_series(connection: Connection, venue: str, stream: str) -> Mapping[str, SeriesIds]:
+def read_series(connection: Connection, venue: str, stream: str) -> dict[str, SeriesIds]:
     """Return the ids of every symbol of a venue that has any."""
     rows = connection.execute(
         select(series.c.symbol, sources.c.stream, series.c.id)
@@ -69,12 +69,13 @@ def read_bars(
             sql, arguments = sql + " DESC LIMIT ?", (*arguments, limit * layers)
         cursor = connection.exec_driver_sql(native(connection, sql), arguments).cursor
         rows += cursor.fetchall() if cursor is not None else []
-    return _bar_rows(symbol, timeframe, rows, limit)
+    return bar_rows(symbol, timeframe, rows, limit)
 
 
-def _bar_rows(
-    symbol: str, timeframe: Timeframe, rows: Sequence[tuple[Any, ...]], limit: int | None
+def bar_rows(
+    symbol: str, timeframe: Timeframe, rows: Sequence[Sequence[Any]], limit: int | None
 ) -> BarRows:
+    """Return rows of `_BAR_COLUMNS` as columns, by time and layer, cut to `limit` buckets."""
     columns = list(zip(*rows, strict=True)) or [()] * 12
     ts = np.array(columns[0], np.int64)
     order = np.lexsort((np.array(columns[11], np.int64), ts))

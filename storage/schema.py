@@ -8,9 +8,11 @@ ids are time ordered, and the bars' key holds it.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     SmallInteger,
@@ -22,7 +24,7 @@ from sqlalchemy import (
 
 from model import Quality
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x50414952  # "PAIR": marks a SQLite file as ours
 VENUE_STREAM = ""
 
@@ -140,4 +142,104 @@ config = Table(
     _key("version", Integer),
     _whole("ts"),
     Column("body", Text),  # JSON; null where this version deleted the entry
+)
+
+# Since version 2.
+
+alert_rules = Table(
+    "alert_rules",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _whole("created_ms"),
+    _whole("updated_ms"),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+alert_states = Table(
+    "alert_states",
+    metadata,
+    _key("source_id", Integer),
+    _key("rule_id", Integer),
+    Column("body", Text, nullable=False),
+)
+
+alert_events = Table(
+    "alert_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _whole("source_id", Integer),
+    _whole("rule_id", Integer),
+    _whole("ts"),
+    Column("kind", String, nullable=False),
+    Column("y", String, nullable=False),
+    Column("x", String, nullable=False),
+    Column("timeframe", String, nullable=False),
+    Column("zscore", Float(53)),
+    Column("message", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("acknowledged_ms", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _whole("event_id", Integer),
+    _whole("ts"),
+    Column("target", String, nullable=False),
+    _whole("attempt", Integer),
+    Column("status", String, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _whole("source_id", Integer),
+    _whole("ts"),
+    Column("y", String, nullable=False),
+    Column("x", String, nullable=False),
+    Column("timeframe", String, nullable=False),
+    Column("signal", String, nullable=False),
+    Column("gate", String, nullable=False),
+    Column("fresh", Boolean, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("gates", Text, nullable=False),
+    Column("outcome", Text),
+    Index("decisions_by_pair", "source_id", "y", "x", "timeframe", "ts"),
+    sqlite_autoincrement=True,
+)
+
+# One per closed row of a pair that was evaluated live: whether both legs had traded of late.
+fresh_rows = Table(
+    "fresh_rows",
+    metadata,
+    _key("y_id", Integer),
+    _key("x_id", Integer),
+    _key("timeframe", Integer),
+    _key("ts"),
+    _whole("fresh", SmallInteger),
+    sqlite_with_rowid=False,
+)
+
+# A closed bar as it was before it was first revised; bars never revised are in `bars` only.
+first_closed = Table(
+    "first_closed",
+    metadata,
+    _key("series_id", Integer),
+    _key("timeframe", Integer),
+    _key("ts"),
+    _real("open"),
+    _real("high"),
+    _real("low"),
+    _real("close"),
+    _real("volume"),
+    _real("quote_volume"),
+    _whole("trades"),
+    _whole("quality", SmallInteger),
+    sqlite_with_rowid=False,
 )

@@ -5,17 +5,23 @@ marks, gaps, trades and bars are committed together: after a crash the feed resu
 of the last commit, so no trade is ever merged into a stored bar twice.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 from sqlalchemy import Connection
 
-from model import Bar, Ints
+from model import Bar, Ints, SymbolInfo
 from storage.database import native
 from storage.group import BarKey, Group
 from storage.schema import LAYER_TRADES
 
-SeriesOf = Callable[[str, bool], int]  # symbol, whether of this stream (else of the venue) → id
+
+class SeriesOf(Protocol):
+    """Gives the id of a symbol's series: of this stream, or what the venue's streams share."""
+
+    def __call__(self, symbol: str, *, is_own: bool) -> int: ...
+
 
 INSERT_TRADES = (
     "INSERT OR IGNORE INTO trades (series_id, trade_id, ts, price, qty) VALUES (?, ?, ?, ?, ?)"
@@ -78,14 +84,14 @@ def write_group(connection: Connection, group: Group, series_of: SeriesOf) -> No
     _execute(
         connection,
         PUT_MARK,
-        [(series_of(symbol, True), *mark[1:]) for symbol, mark in group.marks.items()],
+        [(series_of(symbol, is_own=True), *mark[1:]) for symbol, mark in group.marks.items()],
     )
-    _execute(connection, DELETE_GAPS, [(series_of(s, True),) for s in group.gaps])
+    _execute(connection, DELETE_GAPS, [(series_of(s, is_own=True),) for s in group.gaps])
     _execute(
         connection,
         INSERT_GAP,
         [
-            (series_of(symbol, True), position, *gap[1:])
+            (series_of(symbol, is_own=True), position, *gap[1:])
             for symbol, gaps in group.gaps.items()
             for position, gap in enumerate(gaps)
         ],
@@ -98,7 +104,7 @@ def _execute(connection: Connection, sql: str, rows: list[tuple[object, ...]]) -
 
 
 def _write_trades(connection: Connection, group: Group, series_of: SeriesOf) -> None:
-    ids = {code: series_of(symbol, True) for symbol, code in group.symbol_codes()}
+    ids = {code: series_of(symbol, is_own=True) for symbol, code in group.symbol_codes()}
     lookup = np.array([ids.get(code, 0) for code in range(max(ids, default=0) + 1)], np.int64)
     for rows in group.rows:
         columns: list[Ints] = [lookup[rows.codes], rows.ids, rows.ts, rows.price, rows.qty]
@@ -122,7 +128,23 @@ def _write_bars(
     replaced: list[tuple[object, ...]] = []
     for (symbol, timeframe, layer, ts), bar in bars:
         is_own = layer == LAYER_TRADES
-        row = (series_of(symbol, is_own), timeframe, ts, layer, *bar[3:12], int(bar.quality))
+        row = (series_of(symbol, is_own=is_own), timeframe, ts, layer, *bar[3:12], int(bar.quality))
         (merged if is_own else replaced).append(row)
     _execute(connection, MERGE_BAR, merged)
     _execute(connection, REPLACE_BAR, replaced)
+
+
+PUT_SYMBOL = (
+    "INSERT INTO symbols (series_id, tick_size, lot_size, status) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (series_id) DO UPDATE SET tick_size = excluded.tick_size,"
+    " lot_size = excluded.lot_size, status = excluded.status"
+)
+
+
+def write_symbols(connection: Connection, infos: Iterable[SymbolInfo], series_of: SeriesOf) -> None:
+    """Store the trading rules of symbols; the caller holds the transaction."""
+    rows: list[tuple[object, ...]] = [
+        (series_of(info.symbol, is_own=False), info.tick_size, info.lot_size, info.status)
+        for info in infos
+    ]
+    _execute(connection, PUT_SYMBOL, rows)

@@ -5,71 +5,83 @@ nothing more; `store.writer.start()` starts the writer thread. All methods may b
 thread.
 """
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import DBAPIError
 
 from model import BarRows, Gap, Mark, StorageError, Stream, SymbolInfo, Timeframe
 from storage import readers
-from storage.committer import Committer, StoreClosedError, file_bytes, postgres_bytes
-from storage.database import Database, connect_database, explain
-from storage.readers import SeriesIds
+from storage.access import Access
+from storage.alerts import Alerts
+from storage.committer import Committer, file_bytes, postgres_bytes
+from storage.configuration import Configuration
+from storage.database import connect_database, explain
+from storage.ledger import Ledger
+from storage.retention import Retain
 from storage.schema import bars, series, sources
+from storage.statements import write_symbols
 from storage.writer import Writer
 
 SIMULATED = "simulated"
 
 
 class Store:
-    """One database, seen as one venue and stream."""
+    """One database, seen as one venue and stream.
 
-    def __init__(self, database: Database, committer: Committer, venue: str, stream: Stream):
-        self.venue = venue
-        self.stream = stream
-        self.writer = Writer(committer)
-        self._database = database
-        self._committer = committer
-        self._is_closed = False
-        self._closing = threading.Lock()
+    Attributes:
+        writer: the thread that writes trades and bars.
+        config: versioned JSON entries (the running rule, presets).
+        alerts: rules, their states, events and deliveries.
+        ledger: decisions, fresh flags and first closed bars.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.writer = access.writer
+        self.config = Configuration(access)
+        self.alerts = Alerts(access)
+        self.ledger = Ledger(access)
 
     @classmethod
-    def open(cls, url: str, *, venue: str, stream: Stream) -> Self:
+    def open(cls, url: str, *, venue: str, stream: Stream, retain: Retain | None = None) -> Self:
         """Return the store at `url`, made or migrated as needed.
 
         Args:
             url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
             venue: the venue's name, `simulated:<seed>` for the simulated exchange.
             stream: the trade stream; venues and streams never share rows.
+            retain: what the writer drops in the background; by default nothing.
         Raises:
             StorageError: one line that says why it cannot be used.
         """
         database = connect_database(url)
         try:
-            return cls(database, Committer(database, venue=venue, stream=stream), venue, stream)
+            committer = Committer(database, venue=venue, stream=stream, retain=retain)
         except DBAPIError as error:
             database.dispose()
             raise StorageError(f"cannot open {explain(error, database.name)}") from None
         except StorageError:
             database.dispose()
             raise
+        return cls(Access(database, committer, Writer(committer), venue, stream))
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        if self._is_closed:
-            raise StoreClosedError("the database was closed")
-        try:
-            with self._database.reading.connect() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise StorageError(explain(error, self._database.name)) from None
+    @property
+    def venue(self) -> str:
+        """The venue whose rows this store sees."""
+        return self.access.venue
 
-    def _series(self, connection: Connection) -> Mapping[str, SeriesIds]:
-        return readers.read_series(connection, self.venue, self.stream.value)
+    @property
+    def stream(self) -> Stream:
+        """The stream whose trades this store sees."""
+        return self.access.stream
+
+    @property
+    def dialect(self) -> str:
+        """sqlite or postgresql."""
+        return "sqlite" if self.access.database.is_sqlite else "postgresql"
 
     def read_bars(
         self,
@@ -86,27 +98,33 @@ class Store:
         Returns:
             Columns of length n, one row per bucket and layer; empty for an unknown symbol.
         """
-        with self._reading() as connection:
-            ids = self._series(connection).get(symbol, SeriesIds(None, None))
+        with self.access.reading() as connection:
+            ids = self.access.ids(connection, symbol)
             return readers.read_bars(
                 connection, ids, symbol, timeframe, start_ms=start_ms, end_ms=end_ms, limit=limit
             )
 
     def marks(self) -> dict[str, Mark]:
         """Return how far each symbol of this stream is stored."""
-        with self._reading() as connection:
-            return readers.read_marks(connection, self._series(connection))
+        with self.access.reading() as connection:
+            return readers.read_marks(connection, self.access.all_ids(connection))
 
     def gaps(self, symbol: str | None = None) -> dict[str, tuple[Gap, ...]]:
         """Return the recorded gaps, of one symbol or of all that have rows."""
-        with self._reading() as connection:
-            found = readers.read_gaps(connection, self._series(connection))
+        with self.access.reading() as connection:
+            found = readers.read_gaps(connection, self.access.all_ids(connection))
         return found if symbol is None else {symbol: found.get(symbol, ())}
 
     def symbols(self) -> dict[str, SymbolInfo]:
         """Return the trading rules as last stored."""
-        with self._reading() as connection:
-            return readers.read_symbols(connection, self._series(connection))
+        with self.access.reading() as connection:
+            return readers.read_symbols(connection, self.access.all_ids(connection))
+
+    def put_symbols(self, infos: Iterable[SymbolInfo]) -> None:
+        """Store trading rules, so that a start without network still knows them."""
+        kept = list(infos)
+        series_of = self.access.committer.series_of
+        self.access.enqueue(lambda connection: write_symbols(connection, kept, series_of))
 
     def has_real_rows(self) -> bool:
         """Whether bars of any real exchange are stored."""
@@ -117,26 +135,20 @@ class Store:
             .where(exists().where(bars.c.series_id == series.c.id))
             .limit(1)
         )
-        with self._reading() as connection:
+        with self.access.reading() as connection:
             return connection.execute(wanted).first() is not None
 
     def size_bytes(self) -> int:
         """Return what the database takes on disk."""
-        if self._database.path:
-            return file_bytes(self._database.path)
-        with self._reading() as connection:
+        path = self.access.database.path
+        if path is not None:
+            return file_bytes(path)
+        with self.access.reading() as connection:
             return postgres_bytes(connection)
 
     def close(self) -> None:
         """Write what is queued, stop the writer and close every connection; may be repeated."""
-        with self._closing:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            self.writer.stop()
-            self._database.reading.dispose()
-            self._committer.close()
-            self._database.dispose()
+        self.access.close()
 
     def __enter__(self) -> Self:
         return self

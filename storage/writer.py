@@ -23,6 +23,7 @@ from model import Bar, Batch, StorageError
 from storage.committer import Committer
 from storage.database import explain, is_passing
 from storage.group import FULL_TRADES, Decimals, Group
+from storage.lock import WriterLock
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class Writer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._committer = committer
+        self._lock = WriterLock(committer.database)
+        self._is_exclusive = True
         self._max_queued = max_queued
         self._clock = clock
         self._changed = threading.Condition()
@@ -109,14 +112,25 @@ class Writer:
         self._queued = self._put = self._done = self._committed = 0
         self._rejected = self._dropped = 0
         self._oldest = 0.0  # when the oldest waiting batch came
+        self._tidy_at = clock()
         self._last_commit: float | None = None
         self._needs_resync = self._is_stopping = self._is_hurried = False
         self._error = ""
 
-    def start(self) -> None:
-        """Start the thread; does nothing when it runs."""
+    def start(self, *, is_exclusive: bool = True) -> None:
+        """Start the thread; does nothing when it runs.
+
+        Args:
+            is_exclusive: be the one writer of trades of this database. Without it the thread
+                writes klines, imports and settings beside a running program, and refuses trades.
+        Raises:
+            StorageError: another program writes trades to this database.
+        """
         if self.is_alive:
             return
+        if is_exclusive:
+            self._lock.acquire()
+        self._is_exclusive = is_exclusive
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="storage-writer", daemon=True)
         self._thread.start()
@@ -140,6 +154,8 @@ class Writer:
         if not (batch.trades or bars or batch.klines or batch.marks or batch.gaps):
             return
         size = len(batch.trades)
+        if not self._is_exclusive and (size or bars or batch.marks or batch.gaps):
+            raise StorageError("trades need the exclusive writer")
         with self._changed:
             if self._must_drop(batch, size):
                 self._dropped += size
@@ -222,6 +238,7 @@ class Writer:
             self._is_stopping = True
             self._changed.notify_all()
         thread.join(timeout_s)
+        self._lock.release()
         if thread.is_alive():
             logger.error("The storage thread did not stop within %g s", timeout_s)
         left = self._put - self._done
@@ -292,7 +309,7 @@ class Writer:
             if delay:
                 self._changed.wait_for(lambda: self._is_stopping, delay)
             else:
-                self._changed.wait_for(self._is_due_or_woken, None)
+                self._changed.wait_for(self._is_due_or_woken, max(self._tidy_at - self._clock(), 0))
                 if not self._is_due() and self._batches:
                     rest = self._oldest + COMMIT_EVERY_S - self._clock()
                     self._changed.wait_for(self._is_due, max(rest, 0.0))
@@ -321,7 +338,8 @@ class Writer:
             self._commands.popleft()
         with self._changed:
             self._error = ""
-        self._committer.tidy()
+        if not self._is_stopping:
+            self._tidy_at = self._clock() + self._committer.tidy()
 
     def _gather(self, batches: list[tuple[Batch, Sequence[Bar]]]) -> None:
         for batch, bars in batches:
