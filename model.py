@@ -316,7 +316,9 @@ class Snapshot:
     """Everything known about a pair at one row; mirrors `GET /api/pair`.
 
     `ts` is the open of the newest row used. `status` is ready, warming_up or stale.
-    `as_of` holds the row times at which held numbers (the tests) were computed.
+    `tests_ts` is the row time at which the held numbers (the tests) were computed, −1 for never.
+    `forming` holds ts, prices, spread, zscore and trigger prices of the row not closed yet; it is
+    empty when there is none.
     """
 
     y: str
@@ -350,3 +352,4 @@ class Snapshot:
     decision: Decision
     tests_ts: int
     warnings: tuple[str, ...] = field(default=())
+    forming: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,83 @@
+"""What trading costs: fee, slippage and funding, as ANALYTICS §8 charges them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from model import Floats, Ints, Market, Timeframe
+from params import Params
+
+BPS = 1e-4
+FUNDING_EVERY_MS = 8 * 3_600_000
+# Per symbol: the times (int ms) at which funding was due, ascending, and the rates as fractions.
+FundingRates = Mapping[str, tuple[Ints, Floats]]
+
+
+class Rates(NamedTuple):
+    """Costs of one fill as fractions of its notional."""
+
+    fee: float
+    slippage: float
+
+
+def fill_rates(params: Params, market: Market) -> Rates:
+    """Return the fee and the slippage of a fill, as fractions of the fill's notional."""
+    return Rates(params.fee(market) * BPS, params.slippage_bps * BPS)
+
+
+def trading_cost_bps(params: Params, market: Market) -> float:
+    """Return fee and slippage of a round trip, in bps of gross notional: two fills per leg."""
+    return 2.0 * (params.fee(market) + params.slippage_bps)
+
+
+def funding_rows(
+    ts: Ints, timeframe: Timeframe, symbol: str, *, bps_8h: float, stored: FundingRates | None
+) -> Floats:
+    """Return the funding rate that falls due on each row of one leg.
+
+    Args:
+        ts: (n,) row open times, ascending.
+        bps_8h: rate assumed at 00, 08 and 16 UTC for a symbol without stored rates.
+        stored: known rates by symbol.
+    Returns:
+        (n,) fractions of the leg's notional, 0 where nothing is due. A rate is due on the row
+        whose bucket holds its time, or on the first row after it when that bucket is missing.
+        Empty when no rate is known and `bps_8h` is 0.
+    """
+    known = stored.get(symbol) if stored else None
+    ends = ts + timeframe.ms
+    if known is not None:
+        times, rates = known
+        due = np.zeros(len(ts))
+        row = np.searchsorted(ends, times, side="right")
+        # Times before the first row belong to nobody.
+        inside = (row < len(ts)) & (times >= ts[0]) if len(ts) else np.zeros(len(times), np.bool_)
+        np.add.at(due, row[inside], rates[inside])
+        return due
+    if bps_8h == 0.0:
+        return np.empty(0)
+    periods = (ends - 1) // FUNDING_EVERY_MS
+    before = np.concatenate(((ts[:1] - 1) // FUNDING_EVERY_MS, periods[:-1]))
+    result: Floats = (periods - before) * (bps_8h * BPS)
+    return result
+
+
+def expected_funding_bps(
+    *, side: Floats, notional_ratio: Floats, held_bars: Floats, bps_8h: float, timeframe: Timeframe
+) -> Floats:
+    """Return the funding positions are expected to pay, in bps of their gross notional.
+
+    Args:
+        side: (n,) 1 long the spread, −1 short.
+        notional_ratio: (n,) signed notional of X per notional of Y (β for log prices).
+        held_bars: (n,) rows such positions were held on average; NaN counts as none.
+    Returns:
+        (n,) bps, negative where funding would be received: longs pay shorts at a positive rate.
+    """
+    if bps_8h == 0.0:
+        return np.zeros(len(side))
+    net_long = side * (1.0 - notional_ratio) / (1.0 + np.abs(notional_ratio))
+    periods = np.nan_to_num(held_bars) * (timeframe.ms / FUNDING_EVERY_MS)
+    result: Floats = net_long * periods * bps_8h
+    return result
