@@ -1,7 +1,8 @@
 # The commands of this project. `make check` is the gate before every commit.
 PYTHON ?= python
 
-.PHONY: help install run style types test check slow browser postgres all bench soak lock audit clean
+.PHONY: help install run style types test check slow browser postgres all bench soak map lock audit \
+  clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -41,6 +42,9 @@ bench: ## side-by-side measurements, written to benchmarks/RESULTS.md
 
 soak: ## minutes to hours: faults, load, memory
 	$(PYTHON) -m pytest -m soak -s
+
+map: ## ARCHITECTURE.md's map of files again, from the modules' first sentences
+	$(PYTHON) docs/make_map.py
 
 lock: ## requirements.lock again, from requirements-dev.txt
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
