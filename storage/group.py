@@ -5,7 +5,8 @@ Rule 2: `merge_bar` here and the upsert in `statements.py` are the same operatio
 matter how batches are grouped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from model import Bar, Batch, Gap, Ints, Mark, Quality, Trade
 from storage.codec import decimals_of, pack
 from storage.schema import LAYER_TRADES, LAYERS
 
-MAX_ID = 2**63 - 1
+MAX_WHOLE = 2**63 - 1
 FULL_TRADES = 20_000  # in a larger transaction nothing is gained: 2 % is per transaction
 BarKey = tuple[str, int, int, int]  # symbol, timeframe in seconds, layer, ts
 
@@ -26,42 +27,60 @@ class Decimals:
         self.price: Ints = np.zeros(0, np.int64)
         self.qty: Ints = np.zeros(0, np.int64)
 
-    def codes_of(self, symbols: Iterable[str]) -> Ints:
+    def learn(self, codes: Ints, price: Ints, qty: Ints) -> None:
+        """Note the decimals with which trades were packed."""
+        np.maximum.at(self.price, codes, decimals_of(price))
+        np.maximum.at(self.qty, codes, decimals_of(qty))
+
+    def codes_of(self, symbols: Sequence[str]) -> Ints:
         """Return a small integer per symbol, making room for new ones."""
         codes = self.codes
-        found = np.array([codes.setdefault(symbol, len(codes)) for symbol in symbols], np.int64)
-        grown = len(codes) - len(self.price)
-        if grown:
-            self.price = np.append(self.price, np.zeros(grown, np.int64))
-            self.qty = np.append(self.qty, np.zeros(grown, np.int64))
-        return found
+        try:
+            return np.fromiter(map(codes.__getitem__, symbols), np.int64, len(symbols))
+        except KeyError:
+            for symbol in symbols:
+                codes.setdefault(symbol, len(codes))
+        grown = np.zeros(len(codes) - len(self.price), np.int64)
+        self.price = np.concatenate((self.price, grown))
+        self.qty = np.concatenate((self.qty, grown))
+        return self.codes_of(symbols)
 
 
 class TradeRows:
     """Trades as the columns that are stored, all (n,) int64; `codes` index `Decimals.codes`.
 
-    `rejected` counts trades that cannot be stored exactly; they are left out.
+    `rejected` counts trades that cannot be stored; they are left out.
     """
 
     __slots__ = ("codes", "ids", "price", "qty", "rejected", "ts")
 
-    def __init__(self, trades: list[Trade], decimals: Decimals) -> None:
-        usable = [trade for trade in trades if 0 <= trade[1] <= MAX_ID and 0 <= trade[4] <= MAX_ID]
-        columns = list(zip(*usable, strict=True)) or [()] * 6
-        codes = decimals.codes_of(columns[0])
-        price = pack(np.array(columns[2], float), decimals.price[codes])
-        qty = pack(np.array(columns[3], float), decimals.qty[codes])
+    def __init__(self, trades: Sequence[Trade], decimals: Decimals) -> None:
+        symbols, numbers, prices, sizes, times, makers = _columns(trades)
+        ids, ts = np.array(numbers, np.int64), np.array(times, np.int64)
+        codes = decimals.codes_of(symbols)
+        price = pack(np.fromiter(prices, np.float64, len(ids)), decimals.price[codes])
+        qty = pack(np.fromiter(sizes, np.float64, len(ids)), decimals.qty[codes])
         keep = (price > 0) & (qty > 0)
-        ids, ts = np.array(columns[1], np.int64), np.array(columns[4], np.int64)
-        signed = np.where(np.array(columns[5], bool), -qty, qty)
-        self.codes, self.ids, self.ts = codes[keep], ids[keep], ts[keep]
-        self.price, self.qty = price[keep], signed[keep]
+        qty = np.where(np.fromiter(makers, np.bool_, len(ids)), -qty, qty)
+        self.codes, self.ids, self.ts, self.price, self.qty = codes, ids, ts, price, qty
+        if not keep.all():
+            for name in ("codes", "ids", "ts", "price", "qty"):
+                setattr(self, name, getattr(self, name)[keep])
         self.rejected = len(trades) - len(self.ids)
-        np.maximum.at(decimals.price, self.codes, decimals_of(self.price))
-        np.maximum.at(decimals.qty, self.codes, decimals_of(self.qty))
+        decimals.learn(self.codes, self.price, self.qty)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def _columns(trades: Sequence[Trade]) -> Sequence[Sequence[Any]]:
+    columns = list(zip(*trades, strict=True)) or [()] * 6
+    for whole in (columns[1], columns[4]):
+        if trades and not 0 <= min(whole) <= max(whole) <= MAX_WHOLE:
+            return _columns(
+                [t for t in trades if 0 <= t[1] <= MAX_WHOLE and 0 <= t[4] <= MAX_WHOLE]
+            )
+    return columns
 
 
 def merge_bar(old: Bar, new: Bar) -> Bar:

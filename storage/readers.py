@@ -91,6 +91,27 @@ def bar_rows(
     return BarRows(symbol, timeframe, *arrays)
 
 
+def read_span(
+    connection: Connection, ids: SeriesIds, timeframe: Timeframe, *, from_ms: int | None = None
+) -> tuple[int, int]:
+    """Return the oldest (at or after `from_ms`) and newest `ts` of any layer; (0, -1) if none."""
+    # One end per statement: SQLite looks up a lone min or max in the key, and scans for both.
+    sql = "SELECT {}(ts) FROM bars WHERE series_id = ? AND timeframe = ? AND ts >= ?"
+    start = EVER[0] if from_ms is None else from_ms
+
+    def ends(which: str) -> list[int]:
+        found = [
+            connection.exec_driver_sql(
+                native(connection, sql.format(which)), (number, timeframe.ms // 1000, start)
+            ).scalar()
+            for number in (ids.own, ids.shared)
+        ]
+        return [ts for ts in found if ts is not None]
+
+    oldest = ends("min")
+    return (min(oldest), max(ends("max"))) if oldest else (0, -1)
+
+
 def read_marks(connection: Connection, ids: Mapping[str, SeriesIds]) -> dict[str, Mark]:
     """Return the mark of every symbol that has one."""
     names = {of.own: symbol for symbol, of in ids.items()}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from storage.database import Database, native
+from storage.trade_reader import first_id_from
 
 DAY_MS = 86_400_000
 LOOK_EVERY_S = 60.0
@@ -30,11 +31,6 @@ SERIES = (
     " LEFT JOIN marks ON marks.series_id = series.id ORDER BY series.id"
 )
 LAST_SECOND = "SELECT max(ts) FROM bars WHERE series_id = ? AND timeframe = 1"
-TRADE_FROM = (
-    "SELECT trade_id, ts FROM trades WHERE series_id = ? AND trade_id >= ?"
-    " ORDER BY trade_id LIMIT 1"
-)
-LAST_TRADE = "SELECT max(trade_id) FROM trades WHERE series_id = ?"
 TRADE_BOUND = (
     "SELECT trade_id FROM trades WHERE series_id = ? AND trade_id < ?"
     " ORDER BY trade_id LIMIT 1 OFFSET ?"
@@ -143,32 +139,6 @@ def find_cuts(connection: Connection, retain: Retain) -> list[_Cut]:
             oldest = newest[venue] - int(retain.seconds_days * DAY_MS)
             cuts.append(_Cut(number, oldest, BAR_BOUND, DELETE_BARS))
     return cuts
-
-
-def first_id_from(connection: Connection, series_id: int, ts: int) -> int:
-    """Return an id such that the trades from it on are those at `ts` or later.
-
-    Found by halving over ids, which are time ordered (but for fills a moment apart). With no
-    such trade it is one more than the last id; 0 without any trade.
-    """
-
-    def trade_from(number: int) -> tuple[int, int] | None:
-        found = connection.exec_driver_sql(native(connection, TRADE_FROM), (series_id, number))
-        row = found.first()
-        return None if row is None else (row[0], row[1])
-
-    first = trade_from(0)
-    last = connection.exec_driver_sql(native(connection, LAST_TRADE), (series_id,)).scalar()
-    if first is None or last is None:
-        return 0
-    low, high = first[0], int(last) + 1  # the answer is in [low, high]
-    while low < high:
-        found = trade_from((low + high) // 2)
-        if found is not None and found[1] < ts:
-            low = found[0] + 1
-        else:
-            high = (low + high) // 2
-    return low
 
 
 def _has_spare_pages(connection: Connection) -> bool:

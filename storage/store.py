@@ -5,7 +5,7 @@ nothing more; `store.writer.start()` starts the writer thread. All methods may b
 thread.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +23,7 @@ from storage.ledger import Ledger
 from storage.retention import Retain
 from storage.schema import bars, series, sources
 from storage.statements import write_symbols
+from storage.trade_reader import TradeBlock, iterate_trades
 from storage.writer import Writer
 
 SIMULATED = "simulated"
@@ -102,6 +103,35 @@ class Store:
             ids = self.access.ids(connection, symbol)
             return readers.read_bars(
                 connection, ids, symbol, timeframe, start_ms=start_ms, end_ms=end_ms, limit=limit
+            )
+
+    def bars_span(self, symbol: str, timeframe: Timeframe) -> tuple[int, int]:
+        """Return `ts` of the oldest and the newest stored bar; (0, -1) when there is none."""
+        with self.access.reading() as connection:
+            ids = self.access.ids(connection, symbol)
+            return readers.read_span(connection, ids, timeframe)
+
+    def read_next_bar(self, symbol: str, timeframe: Timeframe, from_ms: int) -> BarRows:
+        """Return the rows of the first stored bucket at or after `from_ms`, if any."""
+        with self.access.reading() as connection:
+            ids = self.access.ids(connection, symbol)
+            ts = readers.read_span(connection, ids, timeframe, from_ms=from_ms)[0]
+            return readers.read_bars(
+                connection, ids, symbol, timeframe, start_ms=ts, end_ms=ts, limit=None
+            )
+
+    def read_trades(
+        self, symbol: str, start_ms: int | None = None, end_ms: int | None = None
+    ) -> Iterator[TradeBlock]:
+        """Yield the stored trades with `ts` in [start_ms, end_ms] in blocks, by id.
+
+        Each block is read in a transaction of its own: trades stored while reading may be seen.
+        """
+        with self.access.reading() as connection:
+            number = self.access.ids(connection, symbol).own
+        if number is not None:
+            yield from iterate_trades(
+                self.access.reading, number, symbol, start_ms=start_ms, end_ms=end_ms
             )
 
     def marks(self) -> dict[str, Mark]:
