@@ -1,0 +1,81 @@
+"""The process: pages, REST, push socket and ingest on one port. `streamlit run app.py`.
+
+Nothing is decided here: settings are checked before anything listens, the parts are started with
+the server and stopped with it.
+"""
+
+import contextlib
+import gc
+import logging
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import plotly
+import streamlit as st
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from api.app import create_api
+from api.push import push_route
+from api.security import guards, refuse_open_listener
+from model import PairsError
+from services import prepare, services, shutdown
+
+HERE = Path(__file__).parent
+PLOTLY = Path(plotly.__file__).parent / "package_data"
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+def _start_log(level: str) -> None:
+    logging.basicConfig(level=level, format=LOG_FORMAT, force=True)
+    for name in ("httpx", "httpcore", "websockets", "uvicorn.access", "watchdog", "numba"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+try:
+    _parts = prepare()
+    refuse_open_listener(st.get_option("server.address"), _parts.settings)
+except PairsError as error:
+    sys.stderr.write(f"pairs: {error}\n")
+    raise SystemExit(2) from None
+_start_log(_parts.settings.log_level)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Start the parts before the first browser, stop them with the server."""
+    await anyio.to_thread.run_sync(services)
+    # The imports left ~225,000 objects that no collection will ever free: keep them out of sight.
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        await anyio.to_thread.run_sync(shutdown)
+
+
+class CachedFiles(StaticFiles):
+    """Static files a browser may keep: their addresses carry a version."""
+
+    def file_response(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return response
+
+
+app = st.App(
+    "dashboard.py",
+    lifespan=lifespan,
+    routes=[
+        push_route(services),
+        Mount("/api", app=create_api(services)),
+        Mount("/assets/plotly", app=CachedFiles(directory=PLOTLY)),
+        Mount("/assets/ui", app=CachedFiles(directory=HERE / "ui" / "assets")),
+    ],
+    middleware=guards(_parts.settings),
+)
+
+if __name__ == "__main__":
+    app.run()

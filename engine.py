@@ -1,0 +1,292 @@
+"""The tick: bars → numbers → decision, for the pairs in use, published as frozen views.
+
+One thread evaluates; everybody else reads `view`, which never recomputes what the tick already
+has. Rule 1: a view is replaced by one assignment, never changed. Rule 2: the tick wakes when
+something arrived, at most five times a second. Rule 3: a failing pair is reported and the others
+run on.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from analytics.bars import BarBook
+from analytics.series import PairSeries, TestCache, analyse
+from analytics.snapshot import snapshot
+from model import Bars, ConfigError, Market, Snapshot, SymbolInfo, Timeframe
+from params import Params
+
+log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S = 0.2
+IDLE_INTERVAL_S = 1.0
+KEPT_UNWATCHED_S = 60.0
+CALIBRATION_ROWS = 500
+FEWEST_ROWS = 1000
+
+
+class Source(Protocol):
+    """What the engine evaluates: one venue's bars and what is known about its feed."""
+
+    book: BarBook
+
+    @property
+    def market(self) -> Market:
+        """Dialect and cost defaults of the venue."""
+
+    def symbol_info(self, symbol: str) -> SymbolInfo:
+        """Tick and lot size of a symbol."""
+
+    def status(self) -> Mapping[str, Any]:
+        """State of the feed as shown in the status strip; key `feed` is "live" when it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """One evaluation of one rule: the whole series, the newest numbers, and the feed's state."""
+
+    seq: int
+    params: Params
+    series: PairSeries
+    snapshot: Snapshot
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """How the tick is doing. `error` is the last failure's text, "" if the last tick was fine."""
+
+    last_update_age_ms: float
+    update_ms: float
+    is_alive: bool
+    error: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    view: PairView | None
+    version: int
+    evaluated_s: float
+    used_s: float
+    pinned: Params | None
+    cache: TestCache
+
+
+class Engine:
+    """Evaluates rules on the newest bars. Reading is safe from any thread."""
+
+    def __init__(
+        self,
+        source: Source,
+        rule: Params,
+        *,
+        rows: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Evaluate on up to `rows` newest bars; `rule` is the running rule."""
+        self.source, self.rule = source, rule
+        self._rows, self._clock = rows, clock
+        self._entries: dict[Params, _Entry] = {}
+        self._watched: Counter[Params] = Counter()
+        self._subscribers: list[Callable[[], None]] = []
+        self._compute = threading.RLock()
+        self._arrived, self._stopping = threading.Event(), threading.Event()
+        self._version, self._seq = 0, int(clock() * 1000)
+        self._last_s, self._update_ms, self._error = clock(), 0.0, ""
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the tick thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Stop the tick thread; idempotent."""
+        self._stopping.set()
+        self._arrived.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def wake(self) -> None:
+        """Say that something arrived: the next tick evaluates. Cheap, callable from any thread."""
+        self._version += 1
+        self._arrived.set()
+
+    def use(self, source: Source) -> None:
+        """Evaluate another venue's bars from now on."""
+        with self._compute:
+            self.source = source
+            self._entries.clear()
+        self.wake()
+
+    def set_rule(self, rule: Params) -> None:
+        """Make `rule` the running rule, in force from the next tick on."""
+        self.rule = rule
+        self.wake()
+
+    @contextlib.contextmanager
+    def watch(self, params: Params) -> Iterator[None]:
+        """Keep `params` evaluated at every tick while the context is open."""
+        self._check_symbols(params)
+        with self._compute:
+            self._watched[params] += 1
+        try:
+            yield
+        finally:
+            with self._compute:
+                self._watched[params] -= 1
+                self._watched += Counter()
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` on the tick thread after each tick; returns the way to stop it."""
+        self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            with contextlib.suppress(ValueError):
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    def view(self, params: Params) -> PairView:
+        """Return the newest evaluation of `params`, computing it if nothing recent is held.
+
+        Raises:
+            ConfigError: a leg is not ingested.
+        """
+        entry = self._entries.get(params)
+        if entry is not None and entry.view is not None and self._is_recent(entry):
+            entry.used_s = self._clock()
+            return entry.view
+        self._check_symbols(params)
+        view = self._evaluate(params)
+        self._entries[params].used_s = self._clock()
+        return view
+
+    def views(self) -> list[PairView]:
+        """The newest evaluations of everything watched, the running rule first."""
+        wanted = [self.rule, *(params for params in list(self._watched) if params != self.rule)]
+        entries = [self._entries.get(params) for params in wanted]
+        return [entry.view for entry in entries if entry is not None and entry.view is not None]
+
+    def bars(
+        self, symbol: str, timeframe: Timeframe, *, limit: int, include_open: bool = True
+    ) -> Bars:
+        """Return the newest settled bars of one symbol."""
+        return self.source.book.bars(symbol, timeframe, limit=limit, include_open=include_open)
+
+    def health(self) -> EngineHealth:
+        """How old the last tick is and how long it took."""
+        age_ms = (self._clock() - self._last_s) * 1000
+        return EngineHealth(age_ms, self._update_ms, self._thread.is_alive(), self._error)
+
+    def _is_recent(self, entry: _Entry) -> bool:
+        age_s = self._clock() - entry.evaluated_s
+        return age_s < (IDLE_INTERVAL_S if entry.version == self._version else MIN_INTERVAL_S)
+
+    def _check_symbols(self, params: Params) -> None:
+        known = self.source.book.symbols
+        for name in ("y", "x"):
+            symbol = getattr(params, name)
+            if symbol not in known:
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(known)}, was {symbol}", field=name
+                )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._arrived.wait(IDLE_INTERVAL_S)
+            self._arrived.clear()
+            if self._stopping.is_set():
+                return
+            started = time.perf_counter()
+            try:
+                self._tick()
+                self._error = ""
+            except Exception as error:
+                self._error = f"{type(error).__name__}: {error}"
+                log.exception("the tick failed; trying again at the next one")
+            self._update_ms = (time.perf_counter() - started) * 1000
+            self._last_s = self._clock()
+            self._stopping.wait(max(0.0, MIN_INTERVAL_S - self._update_ms / 1000))
+
+    def _tick(self) -> None:
+        failed: Exception | None = None
+        for params in {self.rule, *list(self._watched)}:
+            try:
+                self._evaluate(params)
+            except Exception as error:  # one bad pair must not stop the others
+                failed = error
+        self._forget_unused()
+        for callback in list(self._subscribers):
+            callback()
+        if failed is not None:
+            raise failed
+
+    def _evaluate(self, params: Params) -> PairView:
+        with self._compute:
+            version = self._version
+            entry = self._entries.get(params)
+            if entry is None:
+                entry = _Entry(None, -1, 0.0, self._clock(), None, TestCache())
+                self._entries[params] = entry
+            entry.evaluated_s = self._clock()
+            if entry.view is not None and entry.version == version:
+                # Nothing arrived: the numbers stand, but their age and the feed's state move on.
+                entry.view = self._view_of(params, entry.pinned or params, entry.view.series)
+                return entry.view
+            rows = max(self._rows, FEWEST_ROWS, params.warmup_rows + params.test_window)
+            bars_y = self.bars(params.y, params.timeframe, limit=rows)
+            bars_x = self.bars(params.x, params.timeframe, limit=rows)
+            used = entry.pinned or params
+            series = analyse(bars_y, bars_x, used, cache=entry.cache)
+            if entry.pinned is None:
+                entry.pinned = _pin_calibration(params, series)
+            entry.view = self._view_of(params, used, series)
+            entry.version = version
+            return entry.view
+
+    def _view_of(self, params: Params, used: Params, series: PairSeries) -> PairView:
+        source, status = self.source, self.source.status()
+        snap = snapshot(
+            series,
+            used,
+            market=source.market,
+            info_y=source.symbol_info(params.y),
+            info_x=source.symbol_info(params.x),
+            now_ms=int(status["server_ms"]),
+            feed_is_live=status["feed"] == "live",
+        )
+        self._seq += 1
+        return PairView(self._seq, params, series, snap, status)
+
+    def _forget_unused(self) -> None:
+        oldest = self._clock() - KEPT_UNWATCHED_S
+        with self._compute:
+            for params in list(self._entries):
+                is_kept = params == self.rule or params in self._watched
+                if not is_kept and self._entries[params].used_s < oldest:
+                    del self._entries[params]
+
+
+def _pin_calibration(params: Params, series: PairSeries) -> Params | None:
+    """Return the rule with its calibration fixed to the first rows loaded, once they exist.
+
+    Without this the coefficients of `static` and the noise of `kalman` would follow the window of
+    loaded rows as it slides.
+    """
+    needs = params.hedge_method in ("static", "kalman") or params.delta is None
+    if not needs or params.calibration_start is not None:
+        return params
+    closed = series.ts[series.closed]
+    if len(closed) < CALIBRATION_ROWS:
+        return None
+    return params.model_copy(
+        update={
+            "calibration_start": int(closed[0]),
+            "calibration_end": int(closed[CALIBRATION_ROWS - 1]),
+        }
+    )

@@ -1,0 +1,135 @@
+"""The ledger's pen: writes down what the running rule said, on what grounds, and what came of it.
+
+Called after each tick. Every closed row leaves its freshness; every change of the signal or of the
+first blocking gate leaves a decision; a bar revised after closing leaves its first version. From
+these the backtest can replay the live record exactly.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import numpy as np
+
+from analytics.outcome import outcome_at
+from analytics.snapshot import snapshot_json
+from engine import Engine, PairView
+from model import Bar, Bars, Decision, Quality, Timeframe
+from params import Params
+from storage.ledger import DecisionRow, Ledger
+
+log = logging.getLogger(__name__)
+
+WATCHED_BARS = 300
+MOST_OPEN = 200
+
+
+class Recorder:
+    """Keeps the ledger of the running rule. Used by the tick thread alone."""
+
+    def __init__(self, engine: Engine, ledger: Ledger) -> None:
+        """Record what `engine` decides for its running rule in `ledger`."""
+        self._engine, self._ledger = engine, ledger
+        self._rule: Params | None = None
+        self._last_ts = 0
+        self._last_key: tuple[str, str] | None = None
+        self._closed: dict[tuple[str, Timeframe], dict[int, Bar]] = {}
+        self._open: dict[int, DecisionRow] | None = None
+
+    def use(self, ledger: Ledger) -> None:
+        """Write to another venue's ledger from now on."""
+        self._ledger, self._rule = ledger, None
+        self._closed.clear()
+
+    def tick(self) -> None:
+        """Look at the running rule's newest view and write down what is new."""
+        views = self._engine.views()
+        if not views or views[0].params != self._engine.rule:
+            return
+        view = views[0]
+        if view.params != self._rule:
+            self._begin(view.params)
+        if not len(view.series) or view.snapshot.ts <= self._last_ts:
+            return
+        self._record_fresh(view)
+        self._record_revisions(view.params)
+        self._record_decision(view)
+        self._record_outcomes(view)
+        self._last_ts = view.snapshot.ts
+
+    def _begin(self, rule: Params) -> None:
+        """Take up where the ledger stands, so that a restart repeats nothing."""
+        self._rule, self._open, self._last_key, self._last_ts = rule, None, None, 0
+        last = self._ledger.decisions(y=rule.y, x=rule.x, timeframe=rule.timeframe.value, limit=1)
+        if last:
+            self._last_key, self._last_ts = (last[0].signal, last[0].gate), last[0].ts
+
+    def _record_fresh(self, view: PairView) -> None:
+        series, rule = view.series, view.params
+        new = series.closed & (series.ts > self._last_ts)
+        if not self._last_ts:
+            new &= series.ts == view.snapshot.ts
+        flags = zip(series.ts[new].tolist(), series.fresh[new].tolist(), strict=True)
+        self._ledger.put_fresh(rule.y, rule.x, rule.timeframe, flags)
+
+    def _record_revisions(self, rule: Params) -> None:
+        for symbol in (rule.y, rule.x):
+            bars = self._engine.bars(symbol, rule.timeframe, limit=WATCHED_BARS, include_open=False)
+            first = self._closed.get((symbol, rule.timeframe), {})
+            now = {bar.ts: bar for bar in _rows(bars)}
+            revised = [bar for ts, bar in first.items() if ts in now and bar[:8] != now[ts][:8]]
+            if revised:
+                self._ledger.keep_first_closed(revised)
+            self._closed[symbol, rule.timeframe] = {ts: first.get(ts, now[ts]) for ts in now}
+
+    def _record_decision(self, view: PairView) -> None:
+        snap, rule = view.snapshot, view.params
+        key = (snap.decision.signal, _blocking_gate(snap.decision))
+        if key == self._last_key:
+            return
+        self._last_key = key
+        plain = snapshot_json(snap)
+        decision = plain.pop("decision")
+        row = int(np.searchsorted(view.series.ts, snap.ts))
+        self._ledger.append(
+            DecisionRow(
+                ts=snap.ts,
+                y=rule.y,
+                x=rule.x,
+                timeframe=rule.timeframe.value,
+                signal=key[0],
+                gate=key[1],
+                fresh=bool(view.series.fresh[row]),
+                decision=decision,
+                inputs={**plain, "params": rule.as_dict()},
+                gates=[asdict(gate) for gate in snap.decision.gates],
+            )
+        )
+        self._open = None
+
+    def _record_outcomes(self, view: PairView) -> None:
+        rule = view.params
+        if self._open is None:
+            waiting = self._ledger.decisions(
+                y=rule.y, x=rule.x, timeframe=rule.timeframe.value, is_open=True, limit=MOST_OPEN
+            )
+            self._open = {row.id: row for row in waiting if row.signal in ("BUY", "SELL")}
+        known = {}
+        for number, row in self._open.items():
+            market = self._engine.source.market
+            outcome = outcome_at(view.series, rule, market=market, ts=row.ts)
+            if outcome is not None:
+                known[number] = outcome
+        if known:
+            self._ledger.fill_outcomes(known)
+            self._open = {n: row for n, row in self._open.items() if n not in known}
+
+
+def _blocking_gate(decision: Decision) -> str:
+    return next((gate.name for gate in decision.gates if not gate.passed), "")
+
+
+def _rows(bars: Bars) -> Iterable[Bar]:
+    columns = (getattr(bars, name).tolist() for name in Bars.__slots__[2:11])
+    for ts, o, h, lo, c, v, qv, n, quality in zip(*columns, strict=True):
+        yield Bar(bars.symbol, bars.timeframe, ts, o, h, lo, c, v, qv, n, -1, -1, Quality(quality))
