@@ -1,0 +1,45 @@
+// Building and changing page elements. Text is always set as text, never as markup.
+
+/** Make an element: `make("p", {class: "note", title: "…"}, "text", child)`. */
+export function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node[name] = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** Set text only where it differs: the browser lays nothing out for nothing. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setAttribute(node, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (node.hasAttribute(name)) node.removeAttribute(name);
+  } else if (node.getAttribute(name) !== String(value)) {
+    node.setAttribute(name, String(value));
+  }
+}
+
+const FLASH_MS = 600;
+
+/** Flash a card for 600 ms. Opacity alone moves, so no frame is painted on the main thread. */
+export function flash(node, isUp) {
+  const veil = node.querySelector(":scope > .pl-veil");
+  setAttribute(node, "data-flash", isUp ? "up" : "down");
+  clearTimeout(node.flashTimer);
+  node.flashTimer = setTimeout(() => setAttribute(node, "data-flash", null), FLASH_MS);
+  veil?.getAnimations().forEach((animation) => animation.cancel());
+  veil?.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FLASH_MS, easing: "ease-out" });
+}

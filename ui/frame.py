@@ -1,0 +1,164 @@
+"""What stands around every page: banner, hint, status line, toasts, and errors in words."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import streamlit as st
+
+from model import PairsError
+from params import Params
+from ui.parts import Parts
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_S = 2.0
+FEED_COLORS = {"live": "green", "connecting": "orange", "backfilling": "orange"}
+# The one correction of Streamlit's own layout: a desk has no room for five rem of margin.
+DENSE = """<style>
+[data-testid="stMainBlockContainer"] { padding-inline: clamp(0.75rem, 2vw, 2rem); max-width: 2200px; }
+[data-testid="stHeader"] { pointer-events: none; background: transparent; height: 2.25rem; min-height: 0; }
+[data-testid="stHeader"] * { pointer-events: auto; }
+[data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
+</style>"""
+
+
+def guarded(draw: Callable[..., None]) -> Callable[..., None]:
+    """Say what went wrong in a sentence instead of a traceback; the log has the rest."""
+
+    @wraps(draw)
+    def safely(*args: Any, **kwargs: Any) -> None:
+        try:
+            draw(*args, **kwargs)
+        except PairsError as error:
+            st.error(str(error), icon=":material/error:")
+        except Exception as error:
+            log.exception("drawing failed")
+            st.error(
+                f"This part of the page failed ({type(error).__name__}). The log has the details; "
+                "the rest goes on.",
+                icon=":material/error:",
+            )
+
+    return safely
+
+
+def dense() -> None:
+    """Take the page's full width."""
+    st.html(DENSE)
+
+
+@guarded
+def banner(parts: Parts) -> None:
+    """Say on every page that the data is simulated, and offer the way back."""
+    if not parts.is_simulated:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="simulated_banner"):
+        st.markdown(
+            ":orange-badge[:material/science: SIMULATED] Prices come from the built-in simulated "
+            "exchange, not from a market.",
+            width="stretch",
+        )
+        st.button(
+            "Try Binance again",
+            key="_try_binance",
+            icon=":material/sync:",
+            on_click=_try_binance,
+            args=(parts,),
+            help="Look for up to 10 s whether Binance can be reached, and move there if so.",
+        )
+
+
+def _try_binance(parts: Parts) -> None:
+    why_not = parts.services.try_binance()
+    if why_not:
+        st.toast(f"Binance cannot be reached: {why_not}", icon=":material/cloud_off:")
+    else:
+        st.toast("Connected to Binance.", icon=":material/check:")
+
+
+@guarded
+def first_hint(parts: Parts) -> None:
+    """Three steps for someone who has never been here; gone for good when dismissed."""
+    if parts.remembered("hint") or st.session_state.get("_hint_closed"):
+        return
+    with st.container(border=True, key="first_hint"):
+        for column, (title, body) in zip(st.columns(3), _STEPS, strict=True):
+            column.markdown(f"**{title}**  \n{body}")
+        st.button("Got it", key="_hint", on_click=_close_hint, args=(parts,))
+
+
+_STEPS = (
+    ("1 · Watch", "The decision card says what the pair is worth now, and every gate says why."),
+    ("2 · Tune", "Change the rule in the sidebar. The link in the address bar is this view."),
+    ("3 · Prove", "Backtest shows what the same rule would have earned, costs included."),
+)
+
+
+def _close_hint(parts: Parts) -> None:
+    st.session_state["_hint_closed"] = True
+    try:
+        parts.remember("hint", {"seen": True})
+    except PairsError:
+        log.warning("the dismissed hint could not be stored; it stays away in this tab only")
+
+
+@st.fragment(run_every=STATUS_EVERY_S)
+def status_line(parts: Parts) -> None:
+    """One line about the feed, renewed every two seconds, and the toasts of new alert events."""
+    _status_line(parts)
+    _toasts(parts)
+
+
+@st.fragment(run_every=STATUS_EVERY_S)
+def toasts(parts: Parts) -> None:
+    """The toasts alone, where the page has a status strip of its own."""
+    _toasts(parts)
+
+
+@guarded
+def _status_line(parts: Parts) -> None:
+    status = parts.status()
+    feed = str(status["feed"])
+    color = FEED_COLORS.get(feed, "red")
+    gaps = int(status.get("gaps_open") or 0)
+    facts = [
+        f":{color}-badge[{feed}]",
+        f"{status['venue']}",
+        f"{status.get('trades_per_s') or 0:.1f} trades/s",
+        f"lag {_span(status.get('lag_ms'))}",
+        f"{gaps} open gap{'' if gaps == 1 else 's'}",
+        time.strftime("%H:%M:%S UTC", time.gmtime(status["server_ms"] / 1000)),
+    ]
+    why = str(status.get("message") or "")
+    st.caption("&ensp;".join(facts) + (f"  \n{why}" if why and feed != "live" else ""))
+
+
+def _span(ms: float | None) -> str:
+    if ms is None:
+        return "–"
+    return f"{ms:.0f} ms" if ms < 2000 else f"{ms / 1000:.0f} s"
+
+
+@guarded
+def _toasts(parts: Parts) -> None:
+    """Each event once per tab, from what is stored: a missed run of this fragment loses nothing."""
+    newest = parts.events(limit=5)
+    seen: int | None = st.session_state.get("_toasted")
+    st.session_state["_toasted"] = max([event.id for event in newest], default=seen or 0)
+    if seen is None:
+        return
+    for event in sorted(newest, key=lambda event: event.id):
+        if event.id > seen:
+            st.toast(event.message, icon=":material/notifications_active:", duration="long")
+
+
+def no_view(params: Params, have: int, need: int) -> None:
+    """What a page says instead of an empty chart while rows are missing."""
+    st.info(
+        f"Warming up: {have} of {need} bars of {params.y} and {params.x} at "
+        f"{params.timeframe.value} are loaded. This page fills in by itself.",
+        icon=":material/hourglass_top:",
+    )

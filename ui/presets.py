@@ -1,0 +1,131 @@
+"""Presets, reset, and making this tab's rule the running one."""
+
+from typing import Any
+
+import streamlit as st
+
+from model import ConfigError, StorageError
+from params import GATES, Params
+from ui.parts import Parts
+
+STORED = "presets"
+RUNNING = "Running rule"
+MAX_PRESETS = 50
+
+
+def render(parts: Parts, params: Params) -> None:
+    """Draw the buttons under the fields."""
+    differs = parts.rule_differences(params)
+    st.button(
+        "Use for alerts and paper trading",
+        key="_use",
+        type="primary" if differs else "secondary",
+        disabled=not differs,
+        width="stretch",
+        on_click=_use,
+        args=(parts, params),
+        help="Make this the running rule: kept in the database, in force from the next update on.",
+    )
+    if differs:
+        shown = ", ".join(differs[:4]) + (" …" if len(differs) > 4 else "")
+        st.caption(f"Differs from the running rule in {shown}.")
+    else:
+        st.caption("This is the running rule.")
+    with st.popover("Presets", icon=":material/bookmark:", width="stretch"):
+        _choose(parts)
+        _save(parts, params)
+    st.button(
+        "Reset to defaults",
+        key="_reset",
+        icon=":material/restart_alt:",
+        width="stretch",
+        on_click=put,
+        args=(_defaults(parts),),
+    )
+
+
+def put(values: dict[str, Any]) -> None:
+    """Set the sidebar to a rule. Only in callbacks: the widgets must not have been drawn yet."""
+    for name, value in values.items():
+        st.session_state[name] = list(value) if name == "gates" else value
+
+
+def _defaults(parts: Parts) -> dict[str, Any]:
+    y, x = parts.first_pair()
+    return {**Params().as_dict(), "y": y, "x": x, "gates": list(GATES)}
+
+
+def _stored(parts: Parts) -> dict[str, dict[str, Any]]:
+    try:
+        return parts.remembered(STORED)
+    except StorageError:
+        return {}
+
+
+def _choose(parts: Parts) -> None:
+    saved = _stored(parts)
+    name = st.selectbox("Preset", [RUNNING, *sorted(saved)], key="_preset")
+    load, drop = st.columns(2)
+    values = parts.rule.as_dict() if name == RUNNING else saved.get(str(name), {})
+    load.button("Load", key="_preset_load", width="stretch", on_click=_load, args=(parts, values))
+    drop.button(
+        "Delete",
+        key="_preset_delete",
+        width="stretch",
+        disabled=name == RUNNING,
+        on_click=_delete,
+        args=(parts, str(name)),
+    )
+
+
+def _save(parts: Parts, params: Params) -> None:
+    name = st.text_input("Save this view as", key="_preset_name", max_chars=40)
+    st.button(
+        "Save",
+        key="_preset_save",
+        width="stretch",
+        disabled=not name.strip(),
+        on_click=_keep,
+        args=(parts, name.strip(), params),
+    )
+
+
+def _load(parts: Parts, values: dict[str, Any]) -> None:
+    try:
+        params = Params.parse(values)
+        parts.check(params)
+    except ConfigError as error:
+        st.toast(f"This preset can no longer be used: {error}", icon=":material/error:")
+        return
+    put(params.as_dict())
+
+
+def _keep(parts: Parts, name: str, params: Params) -> None:
+    saved = {**_stored(parts), name: params.as_dict()}
+    if len(saved) > MAX_PRESETS:
+        st.toast(f"There can be {MAX_PRESETS} presets at most.", icon=":material/error:")
+        return
+    _write(parts, saved, f"Saved as “{name}”.")
+
+
+def _delete(parts: Parts, name: str) -> None:
+    saved = {key: value for key, value in _stored(parts).items() if key != name}
+    _write(parts, saved, f"Deleted “{name}”.")
+
+
+def _write(parts: Parts, saved: dict[str, dict[str, Any]], done: str) -> None:
+    try:
+        parts.remember(STORED, saved)
+    except StorageError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    st.toast(done, icon=":material/check:")
+
+
+def _use(parts: Parts, params: Params) -> None:
+    try:
+        parts.services.set_rule(params)
+    except (ConfigError, StorageError) as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    st.toast("Now the running rule.", icon=":material/check:")

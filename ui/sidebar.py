@@ -1,0 +1,230 @@
+"""The sidebar: this tab's rule, bound to the URL, checked as a whole, shared by all pages.
+
+Rule 1: a widget's key is the parameter's name in the contract, so a link is a rule.
+Rule 2: nothing here has a default or a limit of its own; both are those of `Params`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from model import ConfigError, Timeframe
+from params import GATES, Params
+from ui import presets, text
+from ui.parts import Parts
+
+CURRENT = "_params"
+DEFAULTS = Params()
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Hedge and spread": (
+        *("price_scale", "z_method", "hedge_window", "fixed_beta"),
+        *("delta", "obs_var", "calibration_start", "calibration_end"),
+    ),
+    "Entries and exits": ("entry_mode", "max_hold", "cooldown", "max_carry"),
+    "Gates and tests": (
+        *("gates", "min_correlation", "correlation_of", "max_pvalue", "stationarity_test"),
+        *("test_window", "test_every", "min_edge_ratio"),
+    ),
+    "Size and costs": (
+        *("capital", "leverage", "fee_bps", "slippage_bps", "funding_bps_8h", "fill"),
+    ),
+}
+EMPTY_MEANS = {
+    "hedge_window": "as the window",
+    "max_hold": "3 half-lives",
+    "max_carry": "by timeframe",
+    "fee_bps": "the venue's",
+    "delta": "fitted",
+    "obs_var": "fitted",
+    "fixed_beta": "none",
+    "calibration_start": "first loaded",
+    "calibration_end": "first loaded",
+}
+STEPS = {
+    **{"entry": 0.1, "exit": 0.1, "stop": 0.1, "min_correlation": 0.05, "max_pvalue": 0.01},
+    **{"min_edge_ratio": 0.1, "capital": 1000.0, "leverage": 0.5, "fee_bps": 0.5},
+    **{"slippage_bps": 0.5, "funding_bps_8h": 0.5, "fixed_beta": 0.01, "delta": 1e-5},
+    **{"obs_var": 1e-6, "window": 10, "test_window": 50},
+}
+FORMATS = {"capital": "%.0f", "delta": "%g", "obs_var": "%g", "fixed_beta": "%g"}
+
+
+def current() -> Params:
+    """The rule this tab shows: what the sidebar says, or the last valid one."""
+    held: Params = st.session_state.get(CURRENT, DEFAULTS)
+    return held
+
+
+def render(parts: Parts) -> Params:
+    """Draw the sidebar and return this tab's rule."""
+    _take_link(parts)
+    slots: dict[str, DeltaGenerator] = {}
+    with st.sidebar:
+        top = st.empty()
+        values = _main_fields(parts, slots)
+        for title, names in SECTIONS.items():
+            changed = sum(values_differ(name) for name in names)
+            label = f"{title} · {changed} set" if changed else title
+            with st.expander(label, key=f"_section_{title}"):
+                for name in names:
+                    values[name] = _field(name, slots)
+        params = _checked(values, slots, top)
+        presets.render(parts, params)
+    return params
+
+
+def values_differ(name: str) -> bool:
+    """Whether the widget of `name` holds something else than the default."""
+    if name not in st.session_state:
+        return False
+    held, usual = st.session_state[name], getattr(DEFAULTS, name)
+    if name == "gates":
+        return set(held) != set(usual)
+    return bool(held != usual)
+
+
+def _main_fields(parts: Parts, slots: dict[str, DeltaGenerator]) -> dict[str, Any]:
+    symbols = parts.symbols()
+    values: dict[str, Any] = {}
+    values["y"] = _select("y", symbols, slots, default=parts.first_pair()[0])
+    left, right = st.columns([5, 1], gap="xsmall", vertical_alignment="bottom")
+    with left:
+        values["x"] = _select("x", symbols, slots, default=parts.first_pair()[1])
+    right.button(
+        "",
+        key="_swap",
+        icon=":material/swap_vert:",
+        help="Swap Y and X",
+        on_click=_swap,
+        width="stretch",
+    )
+    values["timeframe"] = st.segmented_control(
+        text.LABELS["timeframe"],
+        [frame.value for frame in Timeframe],
+        default=DEFAULTS.timeframe.value,
+        key="timeframe",
+        required=True,
+        help=text.PARAMETERS["timeframe"],
+        width="stretch",
+        bind="query-params",
+    )
+    slots["timeframe"] = st.empty()
+    for name in ("window", "hedge_method"):
+        values[name] = _field(name, slots)
+    for column, name in zip(st.columns(3, gap="small"), ("entry", "exit", "stop"), strict=True):
+        with column:
+            values[name] = _number(name)
+    for name in ("entry", "exit", "stop"):
+        slots[name] = st.empty()
+    return values
+
+
+def _field(name: str, slots: dict[str, DeltaGenerator]) -> Any:
+    if name == "gates":
+        value: Any = _gates()
+    else:
+        options = get_args(Params.model_fields[name].annotation)
+        is_choice = bool(options) and all(isinstance(option, str) for option in options)
+        if is_choice:
+            return _select(name, options, slots, default=getattr(DEFAULTS, name))
+        value = _number(name)
+    slots[name] = st.empty()
+    return value
+
+
+def _select(
+    name: str,
+    options: tuple[str, ...],
+    slots: dict[str, DeltaGenerator],
+    *,
+    default: str,
+) -> Any:
+    value = st.selectbox(
+        text.LABELS[name],
+        options,
+        index=options.index(default) if default in options else 0,
+        format_func=text.choice,
+        key=name,
+        help=text.PARAMETERS[name],
+        bind="query-params",
+    )
+    slots[name] = st.empty()
+    return value
+
+
+def _number(name: str) -> Any:
+    default = getattr(DEFAULTS, name)
+    is_int = "int" in str(Params.model_fields[name].annotation)
+    step = STEPS.get(name, 1 if is_int else 0.1)
+    return st.number_input(
+        text.LABELS[name],
+        value=default,
+        step=int(step) if is_int else float(step),
+        format="%d" if is_int else FORMATS.get(name, "%.2f"),
+        key=name,
+        help=text.PARAMETERS[name],
+        placeholder=EMPTY_MEANS.get(name, ""),
+        bind="query-params",
+    )
+
+
+def _gates() -> tuple[str, ...]:
+    # The contract writes gates with commas; a bound widget would repeat the name.
+    st.session_state.setdefault("gates", list(GATES))
+    chosen = st.multiselect(
+        text.LABELS["gates"],
+        GATES,
+        format_func=text.choice,
+        key="gates",
+        help=text.PARAMETERS["gates"],
+        placeholder="none: every signal enters",
+        persist_state="session",
+    )
+    ordered = tuple(gate for gate in GATES if gate in chosen)
+    written = None if ordered == GATES else ",".join(ordered)
+    if st.query_params.get("gates") != written:
+        if written is None:
+            st.query_params.pop("gates", None)
+        else:
+            st.query_params["gates"] = written
+    return ordered
+
+
+def _take_link(parts: Parts) -> None:
+    """On the first run, read what a bound widget cannot: gates, and values that are refused."""
+    if "_linked" in st.session_state:
+        return
+    st.session_state["_linked"] = True
+    given = {name: value for name, value in st.query_params.items() if name in Params.model_fields}
+    if "gates" in given:
+        named = [part.strip() for part in given["gates"].split(",")]
+        st.session_state["gates"] = [gate for gate in GATES if gate in named]
+    try:
+        linked = Params.parse(given)
+        parts.check(linked)
+    except ConfigError as error:
+        st.session_state["_link_error"] = f"The link was not taken whole: {error}"
+
+
+def _checked(
+    values: dict[str, Any], slots: dict[str, DeltaGenerator], top: DeltaGenerator
+) -> Params:
+    try:
+        params = Params.parse(values)
+    except ConfigError as error:
+        message = f":material/error: {str(error)[0].upper()}{str(error)[1:]}"
+        slots.get(error.field, top).error(message)
+        top.error(f"{message}  \nShown is the last view that was valid.")
+        return current()
+    notice = st.session_state.pop("_link_error", None)
+    if notice:
+        top.warning(notice)
+    st.session_state[CURRENT] = params
+    return params
+
+
+def _swap() -> None:
+    state = st.session_state
+    state["y"], state["x"] = state["x"], state["y"]
