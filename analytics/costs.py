@@ -59,7 +59,7 @@ def funding_rows(
         return np.empty(0)
     periods = (ends - 1) // FUNDING_EVERY_MS
     before = np.concatenate(((ts[:1] - 1) // FUNDING_EVERY_MS, periods[:-1]))
-    result: Floats = (periods - before) * (bps_8h * BPS)
+    result: Floats = (periods - before).astype(np.float64) * (bps_8h * BPS)
     return result
 
 

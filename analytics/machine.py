@@ -40,6 +40,9 @@ class Event(IntEnum):
         return self.name.lower()
 
 
+EVENT_LABELS = tuple(event.label for event in Event)
+
+
 class Block(IntEnum):
     """Why a z beyond the entry level would not enter, were the machine FLAT."""
 

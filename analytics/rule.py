@@ -3,15 +3,16 @@
 The decision, the alerts, the paper position and the backtest all start from `play`.
 """
 
+import math
 from dataclasses import dataclass
 
 from analytics.costs import FundingRates
 from analytics.gates import mask
-from analytics.machine import Event, Levels, Walk, break_rows, walk
+from analytics.machine import EVENT_LABELS, Event, Levels, Walk, break_rows, walk
 from analytics.record import History, history, past_entries
 from analytics.series import PairSeries
-from analytics.trades import Tape, Terms, closed_rows
-from model import Flags, Market, Side
+from analytics.trades import SIDE_NAMES, Tape, Terms, closed_rows
+from model import Flags, Market
 from params import Params
 
 
@@ -89,16 +90,17 @@ def marks(series: PairSeries, played: Play) -> list[dict[str, object]]:
     """
     found = played.walk
     out: list[dict[str, object]] = []
-    rows = zip(found.entry_row, found.exit_row, found.side, found.reason, strict=True)
-    for entry, leave, side, reason in rows:
-        name = Side(int(side)).name
-        out.append(_mark(series, int(entry), "entry", name))
+    columns = (found.entry_row, found.exit_row, found.side, found.reason)
+    for entry, leave, side, reason in zip(*(c.tolist() for c in columns), strict=True):
+        out.append(mark(series, entry, "entry", side))
         if leave >= 0:
-            kind = "exit" if reason == Event.REVERTED else Event(int(reason)).label
-            out.append(_mark(series, int(leave), kind, name))
+            kind = "exit" if reason == Event.REVERTED else EVENT_LABELS[reason]
+            out.append(mark(series, leave, kind, side))
     return out
 
 
-def _mark(series: PairSeries, row: int, kind: str, side: str) -> dict[str, object]:
-    zscore = float(series.zscore[row])
-    return {"ts": int(series.ts[row]), "kind": kind, "side": side, "zscore": zscore}
+def mark(series: PairSeries, row: int, kind: str, side: int) -> dict[str, object]:
+    """Return one mark of the z chart; `zscore` is None where it is not known."""
+    z = float(series.zscore[row])
+    known = z if math.isfinite(z) else None
+    return {"ts": int(series.ts[row]), "kind": kind, "side": SIDE_NAMES[side], "zscore": known}

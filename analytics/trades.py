@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from analytics.costs import FundingRates, fill_rates, funding_rows
-from analytics.machine import Event, Walk, readonly
+from analytics.machine import EVENT_LABELS, Walk, readonly
 from analytics.series import PairSeries
 from model import Codes, Flags, Floats, Ints, Market, Side
 from params import Params
@@ -42,6 +42,8 @@ COLUMNS = (
     "mfe_bps",
     "exit_reason",
 )
+
+SIDE_NAMES = {side.value: side.name for side in Side}
 
 
 class Tape(NamedTuple):
@@ -145,7 +147,7 @@ class Trades:
         in_bps = 1e4 / notional
         plain: dict[str, list[Any]] = {
             "id": list(range(1, len(self) + 1)),
-            "side": [Side(int(side)).name for side in self.side],
+            "side": [SIDE_NAMES[side] for side in self.side.tolist()],
             "entry_ts": ts[self.entry_fill].tolist(),
             "exit_ts": ts[self.exit_fill].tolist(),
             "entry_z": zscore[self.entry_row].tolist(),
@@ -153,7 +155,7 @@ class Trades:
             "return_bps": (self.net_pnl * in_bps).tolist(),
             "mae_bps": (self.mae * in_bps).tolist(),
             "mfe_bps": (self.mfe * in_bps).tolist(),
-            "exit_reason": [Event(int(reason)).label for reason in self.reason],
+            "exit_reason": [EVENT_LABELS[reason] for reason in self.reason.tolist()],
         }
         return {
             name: plain[name] if name in plain else getattr(self, name).tolist() for name in COLUMNS

@@ -1,0 +1,181 @@
+"""One rule, traded over a pair's past with both legs, all costs and no look ahead."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analytics.costs import FundingRates
+from analytics.machine import Event
+from analytics.metrics import Metrics, measure
+from analytics.rule import Play, mark, marks, play
+from analytics.series import PairSeries
+from analytics.sharpe import DRAWS, SEED
+from analytics.trades import COLUMNS, Trades, closed_rows, equity, fill
+from model import ConfigError, Floats, Ints, Market
+from params import Params
+
+
+@dataclass(frozen=True, slots=True)
+class Equity:
+    """Equity at the close of every row of the run, in quote currency, all of length n.
+
+    `drawdown` = net − its running maximum. `hold_y`, `hold_x`: the capital held in one leg.
+    """
+
+    ts: Ints
+    gross: Floats
+    net: Floats
+    drawdown: Floats
+    hold_y: Floats
+    hold_x: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """A run and everything needed to repeat it.
+
+    The run covers the rows lo ≤ t < hi of `series`; `played` is the machine's run over them,
+    `trades` its trades with their row numbers, `seed` that of the bootstrap.
+    """
+
+    params: Params
+    market: Market
+    lo: int
+    hi: int
+    metrics: Metrics
+    trades: Trades
+    equity: Equity
+    seed: int
+    series: PairSeries = field(repr=False)
+    played: Play = field(repr=False)
+
+    @property
+    def trade_columns(self) -> dict[str, list[Any]]:
+        """The trade table, column by column, under the names of ANALYTICS §8."""
+        notional = self.played.terms.notional
+        return self.trades.columns(self.series.ts, self.series.zscore, notional)
+
+    @property
+    def marks(self) -> list[dict[str, object]]:
+        """Entries and exits at their signal rows, for the z chart."""
+        out = marks(self.series, self.played)
+        trades = self.trades
+        if len(trades) and trades.reason[-1] == Event.END:
+            side = int(trades.side[-1])
+            out.append(mark(self.series, int(trades.exit_row[-1]), "end", side))
+        return out
+
+    def trade_rows(self) -> list[dict[str, Any]]:
+        """Return the trade table row by row."""
+        rows = zip(*self.trade_columns.values(), strict=True)
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def backtest(
+    series: PairSeries,
+    params: Params,
+    *,
+    market: Market,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    funding: FundingRates | None = None,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> BacktestResult:
+    """Trade the rule over the closed rows from `start_ms` to `end_ms`, both inclusive.
+
+    Warm-up, the gates and the record of past entries may use rows before `start_ms`; the machine
+    is FLAT there. A position open at the end is closed at the last close.
+
+    Args:
+        series: the pair's numbers under the same parameters.
+        start_ms, end_ms: row open times, int ms UTC; None = as far as the rows go.
+        funding: stored funding rates by symbol; else `params.funding_bps_8h` is assumed.
+        draws, seed: of the bootstrap of the Sharpe ratio.
+    Raises:
+        ConfigError: the dates are reversed or hold no closed row, or there is no capital.
+    """
+    lo, hi = row_range(series, start_ms, end_ms)
+    if not (params.capital > 0 and params.leverage > 0):
+        raise ConfigError(f"capital must be above 0, was {params.capital:g}", field="capital")
+    played = play(series, params, market=market, funding=funding, lo=lo, hi=hi, with_rows=False)
+    return settle(series, params, played, market=market, draws=draws, seed=seed)
+
+
+def settle(
+    series: PairSeries,
+    params: Params,
+    played: Play,
+    *,
+    market: Market,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> BacktestResult:
+    """Return the result of a rule already played: fills, equity and metrics."""
+    lo, hi = played.lo, played.hi
+    trades = fill(played.walk, played.tape, played.terms, hi=hi)
+    gross, net = equity(trades, played.tape, played.terms, lo=lo, hi=hi, capital=params.capital)
+    ts, price_y, price_x = series.ts[lo:hi], series.price_y[lo:hi], series.price_x[lo:hi]
+    metrics, drawdown = measure(
+        ts=ts,
+        timeframe_ms=params.timeframe.ms,
+        capital=params.capital,
+        notional=played.terms.notional,
+        trades=trades,
+        gross=gross,
+        net=net,
+        price_y=price_y,
+        price_x=price_x,
+        draws=draws,
+        seed=seed,
+    )
+    held = (params.capital * (price / price[0]) for price in (price_y, price_x))
+    return BacktestResult(
+        params,
+        market,
+        lo,
+        hi,
+        metrics,
+        trades,
+        Equity(ts, gross, net, drawdown, *held),
+        seed,
+        series,
+        played,
+    )
+
+
+def row_range(series: PairSeries, start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
+    """Return the half-open range of closed rows within the dates, both inclusive.
+
+    Raises:
+        ConfigError: the dates are reversed, or no closed row lies within them.
+    """
+    if start_ms is not None and end_ms is not None and end_ms < start_ms:
+        raise ConfigError(f"end must not be before start ({start_ms}), was {end_ms}", field="end")
+    ts = series.ts[: closed_rows(series)]
+    lo = 0 if start_ms is None else int(np.searchsorted(ts, start_ms, side="left"))
+    hi = len(ts) if end_ms is None else int(np.searchsorted(ts, end_ms, side="right"))
+    if lo >= hi:
+        have = f"there are {len(ts)} from {ts[0]} to {ts[-1]}" if len(ts) else "there are none"
+        raise ConfigError(f"the range must hold at least one closed row; {have}", field="start")
+    return lo, hi
+
+
+def backtest_json(result: BacktestResult) -> dict[str, Any]:
+    """Return a result as plain JSON values under the names of `GET /api/backtest`."""
+    return {
+        "params": result.params.as_dict(),
+        "metrics": result.metrics.as_dict(),
+        "trades": [
+            {name: None if value != value else value for name, value in row.items()}
+            for row in result.trade_rows()
+        ],
+        "equity": {
+            name: getattr(result.equity, name).tolist()
+            for name in ("ts", "gross", "net", "drawdown", "hold_y", "hold_x")
+        },
+        "marks": result.marks,
+        "seed": result.seed,
+        "rows": result.hi - result.lo,
+    }
