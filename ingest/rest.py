@@ -24,13 +24,15 @@ from ingest.rows import (
     trades_from_rest,
 )
 from ingest.weights import HISTORY, REPAIR, Budget
-from model import Bar, DataError, FeedError, Market, Stream, Timeframe
+from model import Bar, FeedError, Market, Stream, Timeframe
 from settings import Venue
 
 PAGE_ROWS = 1000
 WEIGHT_PER_MINUTE = {Market.SPOT: 6000, Market.FUTURES: 2400}
 AGG_WEIGHT = {Market.SPOT: 4, Market.FUTURES: 20}
 ATTEMPTS = 4
+
+Params = dict[str, str | int]
 
 Kind = Literal[
     "unreachable", "server", "limited", "banned", "blocked", "refused", "unknown_symbol", "unusable"
@@ -138,7 +140,7 @@ class Rest:
     ) -> Page:
         """Return up to `limit` trades with ids from `from_id` on, ascending."""
         path = "/aggTrades" if stream is Stream.AGG_TRADE else "/historicalTrades"
-        params = {"symbol": symbol, "fromId": max(0, from_id), "limit": limit}
+        params: Params = {"symbol": symbol, "fromId": max(0, from_id), "limit": limit}
         body = await self.get(path, params, self.page_weight(stream), share=share)
         return trades_from_rest(body, symbol, stream)
 
@@ -157,7 +159,12 @@ class Rest:
         self, symbol: str, start_ms: int, end_ms: int, *, share: float
     ) -> Page:
         """Return the first 1000 aggregate trades with start ≤ T ≤ end, less than 1 h apart."""
-        params = {"symbol": symbol, "startTime": start_ms, "endTime": end_ms, "limit": PAGE_ROWS}
+        params: Params = {
+            "symbol": symbol,
+            "startTime": start_ms,
+            "endTime": end_ms,
+            "limit": PAGE_ROWS,
+        }
         body = await self.get("/aggTrades", params, AGG_WEIGHT[self.market], share=share)
         return trades_from_rest(body, symbol, Stream.AGG_TRADE)
 
@@ -171,7 +178,7 @@ class Rest:
         share: float = HISTORY,
     ) -> list[Bar]:
         """Return up to `limit` candles opening at `start_ms` or later; the last may be open."""
-        params = {
+        params: Params = {
             "symbol": symbol,
             "interval": timeframe.value,
             "startTime": start_ms,
@@ -183,9 +190,7 @@ class Rest:
         body = await self.get("/klines", params, weight, share=share)
         return klines_from_rest(body, symbol, timeframe)
 
-    async def get(
-        self, path: str, params: dict[str, str | int], weight: int, *, share: float
-    ) -> bytes:
+    async def get(self, path: str, params: Params, weight: int, *, share: float) -> bytes:
         """Return the body of a successful answer, trying again where that may help.
 
         Raises:
@@ -202,7 +207,7 @@ class Rest:
         await self.budget.acquire(weight, share=share)
         return await self._send(path, params, weight)
 
-    async def _send(self, path: str, params: dict[str, str | int], weight: int) -> bytes:
+    async def _send(self, path: str, params: Params, weight: int) -> bytes:
         used: int | None = None
         try:
             answer = await self._client.get(self._prefix + path, params=params)
@@ -258,6 +263,3 @@ def is_loopback(url: str) -> bool:
     """Return whether `url` names this machine; no proxy is used for it then."""
     host = urlsplit(url).hostname or ""
     return host == "localhost" or host.startswith("127.") or host == "::1"
-
-
-__all__ = ["ExchangeError", "Rest", "is_loopback", "DataError"]

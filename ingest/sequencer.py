@@ -15,6 +15,8 @@ from model import Gap, Mark, Trade
 
 OPEN, GIVEN_UP = "open", "given_up"
 SEEN_IDS = 20_000
+# So many trades in a row that are this much newer than the newest one, yet have used ids.
+RESET_TRADES, RESET_MS = 100, 60_000
 
 
 class Sequencer:
@@ -22,17 +24,23 @@ class Sequencer:
 
     Attributes:
         accepted, duplicates: counts of trades. `gaps_filled` counts gaps that were repaired.
+        implausible: trades refused because their id was too far ahead.
+        went_back: later trades keep coming with ids already used: the exchange reset its ids.
+        longest_jump: ids further ahead than this are refused; None while any jump can be real.
         has_new_gaps: the gaps changed since this was last set to False.
     """
 
     def __init__(self, symbol: str, mark: Mark | None = None, gaps: Iterable[Gap] = ()) -> None:
         self.symbol = symbol
-        self.accepted = self.duplicates = self.gaps_filled = 0
+        self.accepted = self.duplicates = self.gaps_filled = self.implausible = 0
+        self.went_back = False
+        self._behind = 0
         self.restore(mark, gaps)
 
     def restore(self, mark: Mark | None, gaps: Iterable[Gap] = ()) -> None:
         """Go back to a known state; the counts go on."""
         self.has_new_gaps = False
+        self.longest_jump: int | None = None
         self._next = -1 if mark is None else mark.next_id
         self._last_ts = 0 if mark is None else mark.last_ts_ms
         self._last_price = 0.0 if mark is None else mark.last_price
@@ -132,13 +140,17 @@ class Sequencer:
         return []
 
     def interrupt(self) -> None:
-        """Note that the stream was cut: nothing to do here, the ids will tell."""
+        """Note that the stream was cut: the ids will tell what was missed."""
+        self.longest_jump = None
 
     def _accept_other(self, trade: Trade) -> bool:
         if self._next < 0:
             self.begin(trade)
             return self.accept(trade)
         if trade.id > self._next:
+            if self.longest_jump is not None and trade.id - self._next > self.longest_jump:
+                self.implausible += 1
+                return False
             gap = Gap(self.symbol, self._next, trade.id - 1, self._last_ts, trade.ts_ms, OPEN)
             self._gaps.append(gap)
             self.has_new_gaps = True
@@ -148,6 +160,8 @@ class Sequencer:
             self.accepted += 1
             return True
         self.duplicates += 1
+        self._behind = self._behind + 1 if trade.ts_ms > self._last_ts + RESET_MS else 0
+        self.went_back = self._behind >= RESET_TRADES
         return False
 
     def _close(self, trade_id: int, ts_ms: int | None) -> bool:
@@ -207,6 +221,13 @@ class LooseSequencer(Sequencer):
     def interrupt(self) -> None:
         """Note that the stream was cut: the next trade ends a gap."""
         self._is_cut = self._next >= 0
+
+    def confirm(self, newest_id: int) -> bool:
+        """Return whether the exchange's newest id is held: then a cut has hidden nothing."""
+        if not 0 <= newest_id < self._next:
+            return False
+        self._is_cut = False
+        return True
 
     def _remember(self, trade_id: int) -> None:
         self._seen.add(trade_id)

@@ -1,0 +1,284 @@
+"""Repair: what is missing is fetched by id until it is here or known not to exist.
+
+Start, reconnect, restart after a crash and a gap in the live stream are one path: for each symbol,
+everything from its mark to the newest id, then every open gap, oldest first. The stream is read
+meanwhile; duplicates fall out by id.
+
+Limits, and what happens beyond them:
+- A hole that would take more than `CATCH_UP_MINUTES` of the weight budget is repaired in its newest
+  part; the older part is given up for now, so that the pair is live soon, and filled from its
+  newest end in the background, up to `DEEPEN_MINUTES` worth of budget.
+- Futures serve aggregates of the last 48 hours only: what is older is given up for good.
+- Ids the exchange does not return after `ABSENT_TRIES` questions do not exist.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from ingest.backoff import delays
+from ingest.intake import Intake
+from ingest.liveness import Liveness
+from ingest.rest import PAGE_ROWS, ExchangeError, Rest
+from ingest.rows import Page
+from ingest.timing import Timing
+from ingest.weights import BACKGROUND, REPAIR
+from model import DataError, Gap, Market, Stream
+
+log = logging.getLogger(__name__)
+
+CATCH_UP_MINUTES = 5
+DEEPEN_MINUTES = 60
+ABSENT_TRIES = 5
+AT_ONCE = 4
+HOUR_MS = 3_600_000
+FUTURES_REACH_MS = 48 * HOUR_MS
+REACH_MARGIN_MS = 300_000
+MINUTE_MS = 60_000
+# At a first start so many pages reach back to the previous full minute, and so long for 1s bars.
+FIRST_PAGES = 100
+DEEP_MS = 600_000
+BACKGROUND_POLL_S = 5.0
+# A trade this old should have come over the stream.
+LATE_MS = 3000
+
+
+class Backfill:
+    """Repairs the gaps of all symbols of one stream with gapless ids.
+
+    Attributes:
+        errors: why a symbol cannot be repaired at the moment.
+        notes: what was given up, in words for the user.
+    """
+
+    def __init__(
+        self,
+        rest: Rest,
+        stream: Stream,
+        intake: Intake,
+        liveness: Liveness,
+        *,
+        timing: Timing,
+        on_stalled: Callable[[str], object],
+    ) -> None:
+        """`on_stalled` is told a symbol whose stream is silent although trades happen."""
+        self._rest, self._stream = rest, stream
+        self._intake, self._liveness, self._timing = intake, liveness, timing
+        self._on_stalled = on_stalled
+        self._wake = asyncio.Event()
+        self._wanted: dict[str, bool] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._older: dict[str, list[tuple[int, int]]] = {}
+        self._is_extended: set[str] = set()
+        self._is_deep: set[str] = set()
+        self.errors: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
+
+    def request(self, symbol: str, *, is_check: bool = False) -> None:
+        """Bring `symbol` up to date: the newest ids first, then whatever is missing.
+
+        `is_check` asks whether the silence of its stream is true.
+        """
+        self._wanted[symbol] = is_check or self._wanted.get(symbol, False)
+        self._wake.set()
+
+    def forget(self, symbol: str) -> None:
+        """Stop working on `symbol`."""
+        self._wanted.pop(symbol, None)
+        self.errors.pop(symbol, None)
+        task = self._busy.pop(symbol, None)
+        if task is not None:
+            task.cancel()
+
+    async def run(self) -> None:
+        """Work until cancelled; one task per symbol, a few requests at once."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                for symbol in [name for name in self._wanted if name not in self._busy]:
+                    is_check = self._wanted.pop(symbol)
+                    task = group.create_task(self._work(symbol, is_check))
+                    self._busy[symbol] = task
+                    task.add_done_callback(partial(self._done, symbol))
+
+    def _done(self, symbol: str, _: asyncio.Task[None]) -> None:
+        self._busy.pop(symbol, None)
+        if symbol in self._wanted:
+            self._wake.set()
+
+    async def _work(self, symbol: str, is_check: bool) -> None:
+        waits = delays(self._timing.first_retry_s, self._timing.last_retry_s)
+        while symbol in self._intake.sequencers:
+            try:
+                async with self._slots:
+                    await self._bring_up_to_date(symbol, is_check)
+                self.errors.pop(symbol, None)
+                return
+            except (ExchangeError, DataError) as error:
+                self.errors[symbol] = str(error)
+                if isinstance(error, ExchangeError) and error.kind == "unknown_symbol":
+                    return
+                wait = next(waits)
+                log.warning("repair of %s failed (%s); again in %.1f s", symbol, error, wait)
+            await asyncio.sleep(wait)
+
+    async def _bring_up_to_date(self, symbol: str, is_check: bool) -> None:
+        asked_ms = self._rest.now_ms()
+        sequencer = self._intake.sequencers[symbol]
+        if sequencer.mark is None:
+            newest = await self._rest.newest_trades(symbol, self._stream)
+            self._intake.backfill(symbol, newest)
+        if sequencer.first_id >= 0 and symbol not in self._is_extended:
+            start = asked_ms - asked_ms % MINUTE_MS - MINUTE_MS
+            await self._extend(symbol, start, pages=FIRST_PAGES, share=REPAIR)
+        late = await self._fetch_tail(symbol, asked_ms)
+        tries = 0
+        while sequencer.open_gaps:
+            gap = sequencer.open_gaps[0]
+            tries = 0 if await self._fetch_gap(symbol, gap, tries) else tries + 1
+        self._liveness.verified(symbol, asked_ms)
+        if is_check and late:
+            self._on_stalled(symbol)
+
+    async def _fetch_tail(self, symbol: str, asked_ms: int) -> bool:
+        """Fetch from the next id to the newest; True if the stream should have sent some of it."""
+        sequencer = self._intake.sequencers[symbol]
+        is_first, is_late = True, False
+        while sequencer.mark is not None:
+            mark = sequencer.mark
+            page = await self._page(symbol, mark.next_id)
+            if is_first and page.rows >= PAGE_ROWS:
+                newest = await self._rest.newest_trades(symbol, self._stream, limit=1)
+                page = (
+                    await self._shorten(symbol, mark.next_id, newest.last_id, mark.last_ts_ms)
+                    or page
+                )
+            is_first = False
+            fresh = self._intake.backfill(symbol, page)
+            is_late |= fresh > 0 and page.trades[0].ts_ms < asked_ms - LATE_MS
+            is_recent = bool(page.trades) and page.trades[-1].ts_ms > asked_ms - LATE_MS
+            if page.last_id < mark.next_id or (page.rows < PAGE_ROWS and is_recent):
+                break
+        return is_late
+
+    async def _fetch_gap(self, symbol: str, gap: Gap, tries: int) -> bool:
+        """Fetch the first page of an open gap, or give up what is not there; False to ask again."""
+        sequencer = self._intake.sequencers[symbol]
+        page = await self._shorten(symbol, gap.first_id, gap.last_id, gap.start_ms)
+        if page is None:
+            near = [g for g in sequencer.open_gaps if g.first_id < gap.first_id + PAGE_ROWS]
+            last = min(near[-1].last_id, gap.first_id + PAGE_ROWS - 1) if near else gap.last_id
+            page = await self._page(symbol, gap.first_id, limit=max(1, last - gap.first_id + 1))
+        self._intake.backfill(symbol, page)
+        still = sequencer.open_gaps
+        if not still or still[0].first_id != gap.first_id:
+            return True
+        if tries + 1 < ABSENT_TRIES:
+            await asyncio.sleep(self._timing.absent_retry_s * 2**tries)
+            return False
+        last = page.first_id - 1 if page.first_id > gap.first_id else gap.last_id
+        self._give_up(symbol, gap.first_id, min(last, gap.last_id), "the exchange has them no more")
+        return True
+
+    async def _shorten(self, symbol: str, first: int, last: int, start_ms: int) -> Page | None:
+        """Give up the part of a hole that is too old or too long to fetch; None if none is."""
+        reach_ms = self._rest.now_ms() - FUTURES_REACH_MS + REACH_MARGIN_MS
+        if self._rest.market is Market.FUTURES and start_ms < reach_ms:
+            page = await self._first_since(symbol, reach_ms)
+            why = "the exchange serves 48 hours only"
+        elif last - first + 1 > self._longest():
+            page = await self._page(symbol, last - self._longest() + 1)
+            why = "fetched in the background"
+        else:
+            return None
+        if page.first_id <= first:
+            return None
+        self._intake.backfill(symbol, page)
+        older = min(last, page.first_id - 1)
+        self._give_up(symbol, first, older, why)
+        if why.startswith("fetched"):
+            self._older.setdefault(symbol, []).append((first, older))
+        return page
+
+    async def _first_since(self, symbol: str, start_ms: int) -> Page:
+        page = Page([], [], 0, 0)
+        while not page.rows and start_ms < self._rest.now_ms():
+            page = await self._rest.aggregates_between(
+                symbol, start_ms, start_ms + HOUR_MS - 1, share=REPAIR
+            )
+            start_ms += HOUR_MS
+        return page
+
+    def _longest(self) -> int:
+        """Trades of one symbol that may be fetched before the symbol counts as live."""
+        pages = self._allowance(CATCH_UP_MINUTES, REPAIR)
+        return max(PAGE_ROWS, pages * PAGE_ROWS)
+
+    def _allowance(self, minutes: float, share: float) -> int:
+        """Pages one symbol may cost when all share `minutes` of the weight budget."""
+        weight = self._rest.budget.per_minute * share * minutes
+        symbols = max(1, len(self._intake.sequencers))
+        return int(weight / self._rest.page_weight(self._stream) / symbols)
+
+    def _give_up(self, symbol: str, first: int, last: int, why: str) -> None:
+        count = last - first + 1
+        if count <= 0:
+            return
+        self._intake.give_up(symbol, first, last)
+        self.notes[symbol] = f"{symbol}: {count} trades missing ({why}); their bars are candles"
+        log.warning("%s", self.notes[symbol])
+
+    async def _page(
+        self, symbol: str, from_id: int, *, limit: int = PAGE_ROWS, share: float = REPAIR
+    ) -> Page:
+        return await self._rest.trades_from(symbol, self._stream, from_id, limit=limit, share=share)
+
+    async def _extend(self, symbol: str, start_ms: int, *, pages: int, share: float) -> None:
+        """Move the beginning of a coverage begun in this session back to `start_ms`."""
+        self._is_extended.add(symbol)
+        sequencer = self._intake.sequencers[symbol]
+        for _ in range(pages):
+            first = sequencer.first_id
+            if first <= 0 or sequencer.gaps[0].end_ms < start_ms:
+                return
+            low = max(0, first - PAGE_ROWS)
+            page = await self._page(symbol, low, limit=first - low, share=share)
+            if not self._intake.extend_back(symbol, page):
+                return
+
+    async def run_background(self) -> None:
+        """Fetch what is useful but not urgent, whenever there is some, until cancelled."""
+        while True:
+            for symbol in list(self._intake.sequencers):
+                if symbol not in self._busy and symbol in self._intake.sequencers:
+                    try:
+                        await self._deepen(symbol)
+                    except (ExchangeError, DataError) as error:
+                        log.warning("older trades of %s are not fetched: %s", symbol, error)
+            await asyncio.sleep(BACKGROUND_POLL_S)
+
+    async def _deepen(self, symbol: str) -> None:
+        """Extend the coverage back, then fill what was given up as too long, newest first.
+
+        At a first start: the trades since the hour began, within a quarter of a minute's weight
+        for all symbols. After a long break: the part that was given up as too long.
+        """
+        now_ms = self._rest.now_ms()
+        if symbol in self._is_extended and symbol not in self._is_deep:
+            self._is_deep.add(symbol)
+            start = min(now_ms - now_ms % HOUR_MS, now_ms - DEEP_MS)
+            pages = self._allowance(0.25, 1.0)
+            await self._extend(symbol, start, pages=pages, share=BACKGROUND)
+        left = self._allowance(DEEPEN_MINUTES, BACKGROUND)
+        for first, last in self._older.pop(symbol, []):
+            while last >= first and left > 0:
+                low = max(first, last - PAGE_ROWS + 1)
+                page = await self._page(symbol, low, limit=last - low + 1, share=BACKGROUND)
+                if not self._intake.backfill(symbol, page):
+                    break
+                last, left = low - 1, left - 1
+            if last < first:
+                self.notes.pop(symbol, None)

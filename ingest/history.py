@@ -1,0 +1,298 @@
+"""Candles from the exchange: history at start, and the buckets our own trades do not cover.
+
+Order of work: the newest 1,000 candles of every symbol and timeframe, then the rest up to
+`history_bars` with what the weight budget leaves. A bucket that overlaps a gap which was given up
+(a seam) is fetched once it has closed. Only closed candles are handed on: one still forming would
+hide the newer prices of our own trades.
+
+Futures have no candles of one second: those are made from aggregate trades, for seams and for the
+last minutes only, since an hour of them can cost the whole budget of a minute.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from ingest.rest import PAGE_ROWS, ExchangeError, Rest
+from ingest.spans import Spans
+from ingest.weights import BACKGROUND, HISTORY
+from model import Bar, DataError, Gap, Market, Quality, Stream, Timeframe, Trade
+
+log = logging.getLogger(__name__)
+
+# The order in which a newcomer's page needs them.
+ORDER = (Timeframe.M1, Timeframe.S1, Timeframe.M5, Timeframe.M15, Timeframe.H1)
+AT_ONCE = 4
+LONGEST_SECONDS_MS = 600_000
+HOUR_MS = 3_600_000
+SETTLING_MS = 5_000
+FAILED_AGAIN_MS = 30_000
+SEAM_POLL_S = 0.25
+
+Key = tuple[str, Timeframe]
+Stored = Mapping[Key, tuple[int, int, int]]
+Start = Callable[[str, Timeframe], Awaitable[None]]
+
+
+class Seam(NamedTuple):
+    """Buckets [start, end) of one symbol and timeframe to fetch at `due_ms`."""
+
+    due_ms: int
+    symbol: str
+    timeframe: Timeframe
+    start: int
+    end: int
+
+
+class History:
+    """Fetches candles and hands them to `on_bars`.
+
+    Attributes:
+        pending: requests of the first two passes still to come. notes: failures in words.
+    """
+
+    def __init__(
+        self,
+        rest: Rest,
+        *,
+        stream: Stream,
+        bars: int,
+        on_bars: Callable[[list[Bar]], object],
+        delay_s: float = 2.0,
+    ) -> None:
+        """Fetch up to `bars` candles of each; a candle is final `delay_s` after its end."""
+        self._rest, self._bars, self._on_bars = rest, bars, on_bars
+        self._delay_ms = round(delay_s * 1000)
+        self._has_seconds = rest.market is Market.SPOT
+        # Aggregates that are ingested anyway reach back far enough by themselves.
+        self._makes_seconds = not self._has_seconds and stream is Stream.TRADE
+        self._done: dict[Key, Spans] = {}
+        self._gaps: dict[str, tuple[Gap, ...]] = {}
+        self._seams: list[Seam] = []
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self.pending = 0
+        self.notes: dict[Key, str] = {}
+
+    # -- at start -------------------------------------------------------------------------------
+
+    async def load_newest(self, symbols: Iterable[str], stored: Stored) -> None:
+        """Fetch the newest 1,000 of everything, or what came since the newest bar stored."""
+        await self._each(symbols, lambda symbol, tf: self._newest(symbol, tf, stored))
+
+    async def load_older(self, symbols: Iterable[str], stored: Stored) -> None:
+        """Fetch what is missing of the last `history_bars`, newest part first."""
+        await self._each(symbols, lambda symbol, tf: self._older(symbol, tf, stored))
+
+    async def _each(self, symbols: Iterable[str], start: Start) -> None:
+        jobs = [(symbol, timeframe) for timeframe in ORDER for symbol in symbols]
+        self.pending += len(jobs)
+        async with asyncio.TaskGroup() as group:
+            for symbol, timeframe in jobs:
+                await self._slots.acquire()
+                group.create_task(self._guarded(symbol, timeframe, start))
+
+    async def _guarded(self, symbol: str, timeframe: Timeframe, start: Start) -> None:
+        try:
+            await start(symbol, timeframe)
+            self.notes.pop((symbol, timeframe), None)
+        except (ExchangeError, DataError) as error:
+            text = f"{symbol} {timeframe.value}: no history ({error})"
+            self.notes[symbol, timeframe] = text
+            log.warning("%s", text)
+        finally:
+            self.pending -= 1
+            self._slots.release()
+
+    async def _newest(self, symbol: str, timeframe: Timeframe, stored: Stored) -> None:
+        now_ms = self._rest.now_ms()
+        oldest = now_ms - self._bars * timeframe.ms
+        start = max(oldest, now_ms - PAGE_ROWS * timeframe.ms)
+        known = stored.get((symbol, timeframe))
+        if known is not None and known[0] <= start:
+            # The last stored buckets may be seams whose candle was not final before the stop.
+            start = min(max(known[1] - 2 * timeframe.ms, oldest), now_ms - 2 * timeframe.ms)
+        if timeframe is Timeframe.S1 and not self._has_seconds:
+            if not self._makes_seconds:
+                return
+            start = max(start, now_ms - LONGEST_SECONDS_MS)
+        await self.fetch(symbol, timeframe, start, now_ms, share=HISTORY)
+
+    async def _older(self, symbol: str, timeframe: Timeframe, stored: Stored) -> None:
+        if timeframe is Timeframe.S1 and not self._has_seconds:
+            return
+        now_ms = self._rest.now_ms()
+        oldest = now_ms - self._bars * timeframe.ms
+        end = now_ms - PAGE_ROWS * timeframe.ms
+        known = stored.get((symbol, timeframe))
+        if known is not None:
+            end = min(end, known[0])
+        while end > oldest:
+            start = max(oldest, end - PAGE_ROWS * timeframe.ms)
+            if not await self.fetch(symbol, timeframe, start, end, share=BACKGROUND):
+                return
+            end = start
+
+    # -- any span -------------------------------------------------------------------------------
+
+    async def fetch(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        start_ms: int,
+        end_ms: int,
+        *,
+        share: float,
+        on_progress: Callable[[float], object] = lambda _: None,
+    ) -> int:
+        """Hand on the closed candles of the buckets from `start_ms` to before `end_ms`.
+
+        Returns:
+            How many there were. `on_progress` is told the share done, 0 to 1.
+        """
+        first = at = start_ms - start_ms % timeframe.ms
+        count = 0
+        while at < end_ms:
+            bars, after = await self._page(symbol, timeframe, at, end_ms, share)
+            final_ms = self._rest.now_ms() - self._delay_ms
+            closed = [
+                bar for bar in bars if at <= bar.ts < end_ms and bar.ts + timeframe.ms <= final_ms
+            ]
+            if closed:
+                self._on_bars(closed)
+                self._spans(symbol, timeframe).add(at, closed[-1].ts + timeframe.ms)
+                count += len(closed)
+            if after <= at:
+                break
+            at = after
+            on_progress(min(1.0, (at - first) / max(1, end_ms - first)))
+        return count
+
+    async def _page(
+        self, symbol: str, timeframe: Timeframe, start: int, end: int, share: float
+    ) -> tuple[list[Bar], int]:
+        """Return some candles from `start` on, and where to go on (`start`: there are none)."""
+        if timeframe is Timeframe.S1 and not self._has_seconds:
+            end = min(end - end % 1000, start + LONGEST_SECONDS_MS)
+            return await self._made_of_aggregates(symbol, start, end, share), max(end, start + 1000)
+        limit = max(1, min(PAGE_ROWS, -(-(end - start) // timeframe.ms)))
+        bars = await self._rest.klines(symbol, timeframe, start, limit=limit, share=share)
+        return bars, bars[-1].ts + timeframe.ms if bars else start
+
+    async def _made_of_aggregates(
+        self, symbol: str, start: int, end: int, share: float
+    ) -> list[Bar]:
+        end = min(end, self._rest.now_ms() // 1000 * 1000)
+        if start >= end:
+            return []
+        page = await self._rest.aggregates_between(symbol, start, end - 1, share=share)
+        trades = page.trades
+        while page.rows >= PAGE_ROWS and trades and trades[-1].ts_ms < end:
+            page = await self._rest.trades_from(
+                symbol, Stream.AGG_TRADE, page.last_id + 1, share=share
+            )
+            trades += page.trades
+        return seconds([trade for trade in trades if trade.ts_ms < end], end)
+
+    def _spans(self, symbol: str, timeframe: Timeframe) -> Spans:
+        return self._done.setdefault((symbol, timeframe), Spans())
+
+    # -- seams ----------------------------------------------------------------------------------
+
+    def begin(self, symbol: str, before_ms: int) -> None:
+        """Regard the seams of `symbol` before `before_ms` as dealt with by an earlier session."""
+        for timeframe in Timeframe:
+            self._spans(symbol, timeframe).add(0, before_ms - before_ms % timeframe.ms)
+
+    def note(self, symbol: str, gaps: tuple[Gap, ...]) -> None:
+        """Plan the fetching of every bucket that overlaps a gap that was given up."""
+        self._gaps[symbol] = gaps
+        soon = self._rest.now_ms() + SETTLING_MS
+        for gap in gaps:
+            if gap.state == "open":
+                continue
+            for timeframe in Timeframe:
+                tf_ms = timeframe.ms
+                end = gap.end_ms - gap.end_ms % tf_ms + tf_ms
+                start = max(gap.start_ms, end - self._bars * tf_ms) if gap.start_ms else end - 1
+                spans = self._spans(symbol, timeframe)
+                for low, high in spans.missing(start - start % tf_ms, end):
+                    whole = max(soon, high + self._delay_ms)
+                    if high - low > tf_ms:
+                        self._seams.append(Seam(soon, symbol, timeframe, low, high - tf_ms))
+                        low = high - tf_ms
+                    self._seams.append(Seam(whole, symbol, timeframe, low, high))
+                spans.add(start - start % tf_ms, end)
+
+    def forget(self, symbol: str) -> None:
+        """Drop what was planned for `symbol`."""
+        self._seams = [seam for seam in self._seams if seam.symbol != symbol]
+        self._gaps.pop(symbol, None)
+
+    async def run_seams(self) -> None:
+        """Fetch seams when they are due, until cancelled."""
+        while True:
+            now_ms = self._rest.now_ms()
+            due = [seam for seam in self._seams if seam.due_ms <= now_ms]
+            self._seams = [seam for seam in self._seams if seam.due_ms > now_ms]
+            for seam in due:
+                if any(_overlaps(seam, gap) for gap in self._gaps.get(seam.symbol, ())):
+                    await self._fetch_seam(seam)
+            await asyncio.sleep(SEAM_POLL_S)
+
+    async def _fetch_seam(self, seam: Seam) -> None:
+        symbol, timeframe = seam.symbol, seam.timeframe
+        try:
+            await self.fetch(symbol, timeframe, seam.start, seam.end, share=HISTORY)
+            self.notes.pop((symbol, timeframe), None)
+        except (ExchangeError, DataError) as error:
+            self.notes[symbol, timeframe] = f"{symbol} {timeframe.value}: {error}"
+            if not (isinstance(error, ExchangeError) and error.kind == "refused"):
+                again = self._rest.now_ms() + FAILED_AGAIN_MS
+                self._seams.append(seam._replace(due_ms=again))
+
+
+def _overlaps(seam: Seam, gap: Gap) -> bool:
+    return gap.state != "open" and seam.start <= gap.end_ms and gap.start_ms < seam.end
+
+
+def seconds(trades: list[Trade], end_ms: int) -> list[Bar]:
+    """Return the candles of one second made of `trades` (ascending), up to `end_ms`.
+
+    Seconds without a trade repeat the close before them at volume 0, as the exchange's candles do.
+    Their trade count is that of the aggregates.
+    """
+    bars: list[Bar] = []
+    for symbol, _, price, qty, ts_ms, _ in trades:
+        ts = ts_ms - ts_ms % 1000
+        while bars and bars[-1].ts + 1000 < ts:
+            bars.append(_quiet(bars[-1]))
+        if bars and bars[-1].ts == ts:
+            old = bars[-1]
+            bars[-1] = old._replace(
+                high=max(old.high, price),
+                low=min(old.low, price),
+                close=price,
+                volume=old.volume + qty,
+                quote_volume=old.quote_volume + price * qty,
+                trades=old.trades + 1,
+            )
+        else:
+            first = (price, price, price, price, qty, price * qty, 1, -1, -1)
+            bars.append(Bar(symbol, Timeframe.S1, ts, *first, Quality.KLINE))
+    while bars and bars[-1].ts + 1000 < end_ms:
+        bars.append(_quiet(bars[-1]))
+    return bars
+
+
+def _quiet(bar: Bar) -> Bar:
+    close = bar.close
+    return bar._replace(
+        ts=bar.ts + 1000,
+        open=close,
+        high=close,
+        low=close,
+        volume=0.0,
+        quote_volume=0.0,
+        trades=0,
+    )

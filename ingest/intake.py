@@ -1,0 +1,256 @@
+"""Frames and REST rows in, batches out: the one place where trades are accepted.
+
+Rule 1: no socket and no await: everything here runs on the feed's thread, in order.
+Rule 2: a batch's mark and gaps describe exactly the batches handed on so far plus this one, so that
+a crash at any moment leaves a state that can be continued. Trades waiting are therefore handed on
+before anything fetched.
+Rule 3: what a handed-on batch said is remembered; if the receiver fails, the sequencers go back to
+it and the missing trades are fetched again.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ingest.liveness import Liveness
+from ingest.protocol import Ack, Ignored, Kline, Protocol, Rejected, Shutdown, StreamError
+from ingest.rows import Page
+from ingest.sequencer import LooseSequencer, Sequencer
+from model import Bar, Batch, Gap, Mark, Trade
+
+BATCH_TRADES = 1000
+FLUSH_S = 0.05
+TICKS_KEPT = 200
+CLOSE_DELAY_MS = 2000
+# After start a real gap can have any size; later a jump this far is a broken id.
+LONGEST_JUMP = 1_000_000
+
+Control = Ack | StreamError | Shutdown
+
+
+class Intake:
+    """Sequencers of all symbols and the batch being filled.
+
+    Attributes:
+        messages: frames taken, of any kind. rejected, ignored: counts by reason and kind.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        liveness: Liveness,
+        *,
+        marks: Mapping[str, Mark],
+        gaps: Iterable[Gap],
+        on_batch: Callable[[Batch], object],
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Hand batches to `on_batch`; `now_ms` is the exchange's time."""
+        self._protocol, self._liveness = protocol, liveness
+        self._parse = protocol.parse
+        self._on_batch, self._now_ms = on_batch, now_ms
+        self._marks = dict(marks)
+        self._gaps: dict[str, tuple[Gap, ...]] = {}
+        for gap in gaps:
+            self._gaps[gap.symbol] = (*self._gaps.get(gap.symbol, ()), gap)
+        self.sequencers: dict[str, Sequencer] = {}
+        self._pending: list[Trade] = []
+        self._closed: dict[str, int] = {}
+        self._ticks: dict[str, deque[Trade]] = {}
+        self.rejected: Counter[str] = Counter()
+        self.rejected_of: Counter[str] = Counter()
+        self.ignored: Counter[str] = Counter()
+        self.messages = 0
+        # Set by the owner: what to do when trades start waiting and when gaps have changed, and
+        # when the connection of a symbol last gave a sign of life.
+        self.on_waiting: Callable[[], object] = lambda: None
+        self.on_gaps: Callable[[str, tuple[Gap, ...]], object] = lambda symbol, gaps: None
+        self.heard_ms: Callable[[str], int] = lambda symbol: 0
+
+    def add(self, symbol: str) -> None:
+        """Accept trades of `symbol` from now on, from where its mark says."""
+        if symbol not in self.sequencers:
+            kind = Sequencer if self._protocol.has_gapless_ids else LooseSequencer
+            mark, gaps = self._marks.get(symbol), self._gaps.get(symbol, ())
+            self.sequencers[symbol] = kind(symbol, mark, gaps)
+            self._ticks[symbol] = deque(maxlen=TICKS_KEPT)
+
+    def remove(self, symbol: str) -> None:
+        """Accept no more trades of `symbol`; its mark stays known."""
+        self.flush()
+        self.sequencers.pop(symbol, None)
+
+    def go_back(self) -> None:
+        """Forget everything that was accepted but not handed on."""
+        self._pending = []
+        for symbol, sequencer in self.sequencers.items():
+            sequencer.restore(self._marks.get(symbol), self._gaps.get(symbol, ()))
+
+    def take(self, frame: bytes | str) -> Control | None:
+        """Take in one frame; returns what is not data and wants a reaction."""
+        self.messages += 1
+        event = self._parse(frame)
+        if event.__class__ is not Trade:
+            return self._take_other(event)
+        sequencer = self.sequencers.get(event[0])
+        if sequencer is None:
+            self.ignored["other symbol"] += 1
+        elif sequencer.accept(event):
+            pending = self._pending
+            pending.append(event)
+            if len(pending) == 1:
+                self.on_waiting()
+            elif len(pending) >= BATCH_TRADES:
+                self.flush()
+        return None
+
+    def _take_other(self, event: object) -> Control | None:
+        if isinstance(event, Rejected):
+            self.rejected[event.reason] += 1
+            if event.symbol in self.sequencers:
+                self.rejected_of[event.symbol] += 1
+        elif isinstance(event, Ignored):
+            self.ignored[event.kind] += 1
+        elif isinstance(event, Kline):
+            self.ignored["kline"] += 1
+        elif isinstance(event, Ack | StreamError | Shutdown):
+            return event
+        return None
+
+    def flush(self) -> None:
+        """Hand on the trades that wait."""
+        trades = self._pending
+        if not trades:
+            return
+        self._pending = []
+        now_ms = self._now_ms()
+        last: dict[str, Trade] = {}
+        for trade in trades:
+            symbol = trade[0]
+            last[symbol] = trade
+            self._ticks[symbol].append(trade)
+        counts = Counter([trade[0] for trade in trades]) if len(last) > 1 else None
+        for symbol, trade in last.items():
+            count = counts[symbol] if counts else len(trades)
+            self._liveness.arrived(symbol, count, now_ms - trade.ts_ms, now_ms)
+            self._settle(symbol)
+        self._emit(trades, last)
+
+    def backfill(self, symbol: str, page: Page) -> int:
+        """Take in a page fetched over REST and return how many trades were new."""
+        self.flush()
+        sequencer = self.sequencers[symbol]
+        sequencer.longest_jump = None
+        void = page.void_ids
+        fresh: list[Trade] = []
+        duplicates = sequencer.duplicates
+        at = 0
+        for trade in page.trades:
+            while at < len(void) and void[at] < trade.id:
+                sequencer.accept_void(void[at])
+                at += 1
+            if sequencer.accept(trade):
+                fresh.append(trade)
+        for void_id in void[at:]:
+            sequencer.accept_void(void_id)
+        sequencer.duplicates = duplicates  # pages overlap what is held: that says nothing
+        self._note_rejected(symbol, page)
+        self._emit_fetched(symbol, fresh)
+        return len(fresh)
+
+    def extend_back(self, symbol: str, page: Page) -> int:
+        """Take in a page that ends right before the coverage; returns how many were taken."""
+        self.flush()
+        taken = self.sequencers[symbol].extend_back(page.trades, page.void_ids)
+        self._note_rejected(symbol, page)
+        self._emit_fetched(symbol, taken)
+        return len(taken)
+
+    def give_up(self, symbol: str, first_id: int, last_id: int) -> None:
+        """Stop asking for these ids and hand on what that changes."""
+        self.flush()
+        self.sequencers[symbol].give_up(first_id, last_id)
+        self._emit([], (symbol,))
+
+    def klines(self, bars: Sequence[Bar]) -> None:
+        """Hand on candles."""
+        if bars:
+            self.flush()
+            self._emit([], (), klines=tuple(bars))
+
+    def tick(self) -> None:
+        """Hand on what the clock alone closed, once per second of the exchange."""
+        moved = []
+        for symbol in self.sequencers:
+            closed = self._closed_ms(symbol)
+            if closed // 1000 > self._closed.get(symbol, 0) // 1000:
+                moved.append(symbol)
+        if moved:
+            self.flush()
+            self._emit([], moved)
+
+    def last_ticks(self, symbol: str, n: int) -> list[Trade]:
+        """Return the newest `n` trades of `symbol` that arrived live, oldest first."""
+        ticks = self._ticks.get(symbol)
+        return list(ticks)[-n:] if ticks else []
+
+    def interrupt(self, symbol: str) -> None:
+        """The stream of `symbol` was cut: trades may have been missed from here on."""
+        self.flush()
+        self.sequencers[symbol].interrupt()
+
+    def _settle(self, symbol: str) -> None:
+        """A trade of the stream with nothing missing before it proves that we are up to date."""
+        sequencer, pulse = self.sequencers[symbol], self._liveness.pulses[symbol]
+        if not sequencer.open_gaps:
+            pulse.is_caught_up = pulse.is_connected
+            sequencer.longest_jump = LONGEST_JUMP
+
+    def _note_rejected(self, symbol: str, page: Page) -> None:
+        if page.rejected:
+            self.rejected["unusable REST row"] += page.rejected
+            self.rejected_of[symbol] += page.rejected
+
+    def _emit_fetched(self, symbol: str, trades: list[Trade]) -> None:
+        ticks = self._ticks[symbol]
+        newest = ticks[-1].id if ticks else -1
+        ticks.extend(trade for trade in trades if trade.id > newest)
+        if trades or self.sequencers[symbol].has_new_gaps:
+            self._emit(trades, (symbol,), is_backfill=True)
+
+    def _emit(
+        self,
+        trades: list[Trade],
+        symbols: Iterable[str],
+        *,
+        is_backfill: bool = False,
+        klines: tuple[Bar, ...] = (),
+    ) -> None:
+        marks: dict[str, Mark] = {}
+        gaps: dict[str, tuple[Gap, ...]] = {}
+        closed: dict[str, int] = {}
+        for symbol in symbols:
+            sequencer = self.sequencers[symbol]
+            mark = sequencer.mark
+            if mark is not None:
+                marks[symbol] = mark
+                closed[symbol] = self._closed_ms(symbol)
+            if sequencer.has_new_gaps:
+                gaps[symbol] = sequencer.gaps
+        self._on_batch(Batch(trades, is_backfill, klines, marks, gaps, closed))
+        self._marks |= marks
+        self._gaps |= gaps
+        self._closed |= closed
+        for symbol, changed in gaps.items():
+            self.sequencers[symbol].has_new_gaps = False
+            self.on_gaps(symbol, changed)
+
+    def _closed_ms(self, symbol: str) -> int:
+        sequencer = self.sequencers[symbol]
+        contiguous = sequencer.contiguous_ms
+        if sequencer.open_gaps or not contiguous:
+            return contiguous
+        now_ms = self._now_ms()
+        complete = self._liveness.complete_until_ms(symbol, self.heard_ms(symbol), now_ms)
+        # A clock that runs ahead shows as lag: never close what still arrives.
+        late_ms = max(0, self._liveness.pulses[symbol].lag_ms)
+        return max(contiguous, min(complete, now_ms) - CLOSE_DELAY_MS - late_ms)
