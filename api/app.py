@@ -1,0 +1,63 @@
+"""The REST application, mounted at /api."""
+
+import fastapi_offline
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from api.errors import add_handlers
+from api.login import login_routes
+from api.ports import GetServices
+from api.routes_market import market_routes
+from api.routes_pair import pair_routes
+
+VERSION = "1"
+ABOUT = """Everything the pages show, for scripts.
+
+Times are int milliseconds UTC, `ts` is a bar's open. NaN is null. Every failure has one shape:
+`{"error": {"code", "message", "field"}}`. Strategy parameters that are not given are the running
+rule's. Live increments: WebSocket `/api/ws` (any strategy parameter, `seq`, `limit`), which sends
+`full`, then `delta`, and `status` at least every two seconds.
+"""
+ROUTES = (login_routes, market_routes, pair_routes)
+
+
+def create_api(get_services: GetServices) -> FastAPI:
+    """Return the application with every REST route.
+
+    Args:
+        get_services: gives the running services; called once per request.
+    """
+    app = FastAPI(
+        title="Pairs workstation",
+        version=VERSION,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        servers=[{"url": "/api"}],
+        root_path_in_servers=False,
+        redirect_slashes=False,
+    )
+    add_handlers(app)
+    for routes in ROUTES:
+        app.include_router(routes(get_services))
+    _add_docs(app)
+    return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    # The assets come with an installed package, so that the docs work without a network.
+    assets = StaticFiles(directory=f"{fastapi_offline.__path__[0]}/static")
+    app.mount("/docs-assets", assets)
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/api/openapi.json",
+            title="Pairs workstation API",
+            swagger_js_url="/api/docs-assets/swagger-ui-bundle.js",
+            swagger_css_url="/api/docs-assets/swagger-ui.css",
+            swagger_favicon_url="/api/docs-assets/favicon.png",
+        )

@@ -1,0 +1,326 @@
+"""What one push channel shows, with the `seq` at which each piece last changed.
+
+A channel is one rule and one number of rows. `step` takes in the newest view; `message_after(m)`
+returns what a client that has everything up to `m` lacks. As every row, tick and card carries the
+`seq` of its last change, any past point of the same channel can be resumed without a log of
+messages, and messages are encoded once however many clients share them.
+"""
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from api.columns import quality_names
+from api.ports import GetServices, Services, View
+from api.responses import encode
+from model import Bars, Ints, Trade
+from params import Params
+
+COLUMNS = (
+    "price_y",
+    "price_x",
+    "alpha",
+    "beta",
+    "beta_se",
+    "spread",
+    "mean",
+    "sd",
+    "zscore",
+    "correlation",
+    "beta_ols",
+    "beta_kalman",
+    "beta_kalman_se",
+    "closed",
+    "quality",
+)
+# Column of the message → column of the series, where the names differ.
+SOURCES = {"beta_se": "beta_kalman_se"}
+MAX_TICKS = 200
+MAX_EVENTS = 50
+MAX_SEQS = 5000
+STATUS_EVERY_MS = 1000
+STATUS_NEWS = ("feed", "venue", "simulated", "gaps_open", "message", "rule_differs", "bar_close_ms")
+
+
+class SeqSource:
+    """Gives numbers that no channel of this or an earlier process has used: about the time in ms.
+
+    So a `seq` kept across a restart, or taken to another rule's channel, is never mistaken.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        """Return a number above all earlier ones."""
+        with self._lock:
+            self._last = max(self._last + 1, int(self._clock() * 1000))
+            return self._last
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Series columns by name, `ts` among them, and the seq at which each row last changed."""
+
+    columns: dict[str, Any]
+    changed: Ints
+
+
+@dataclass(slots=True)
+class _Piece:
+    """One part of the message as JSON, and the seq at which it last changed."""
+
+    text: bytes = b"null"
+    changed: int = 0
+
+    def put(self, value: Any, seq: int) -> bool:
+        """Take in the newest value; True if it differs."""
+        text = encode(value)
+        if text == self.text:
+            return False
+        self.text, self.changed = text, seq
+        return True
+
+
+@dataclass(slots=True)
+class _Log:
+    """The newest items of a growing list, each with the seq at which it was first seen."""
+
+    most: int
+    items: deque[tuple[int, Any, Any]] = field(default_factory=deque)
+
+    def put(self, found: Sequence[tuple[Any, Any]], seq: int) -> bool:
+        """Take in the newest (key, item) pairs, oldest first; True if any is new."""
+        known = {key for _, key, _ in self.items}
+        fresh = [(seq, key, item) for key, item in found if key not in known]
+        self.items.extend(fresh)
+        while len(self.items) > self.most:
+            self.items.popleft()
+        return bool(fresh)
+
+    def after(self, seq: int) -> list[Any]:
+        """Return the items first seen after `seq`, oldest first."""
+        return [item for seen, _, item in self.items if seen > seq]
+
+
+class Channel:
+    """The state one rule's clients are brought up to. Safe to use from any thread."""
+
+    def __init__(
+        self, get_services: GetServices, seqs: SeqSource, params: Params, limit: int
+    ) -> None:
+        self.params, self.limit = params, limit
+        self.seq = 0
+        self._get_services, self._seqs = get_services, seqs
+        self._lock = threading.Lock()
+        self._own: deque[int] = deque(maxlen=MAX_SEQS)
+        self._full_since = 0
+        self._rows: _Rows | None = None
+        self._status: dict[str, Any] = {}
+        self._status_changed, self._status_ms = 0, 0
+        self._snapshot, self._marks = _Piece(), _Piece()
+        self._candles: dict[str, _Piece] = {}
+        self._closed_candles: dict[str, _Piece] = {}
+        self._ticks: dict[str, _Log] = {}
+        self._events = _Log(MAX_EVENTS)
+        self._encoded: dict[int, str] = {}
+
+    def open(self, on_tick: Callable[[], None]) -> ExitStack:
+        """Keep the rule evaluated, and `on_tick` called after each tick, until closed."""
+        engine = self._get_services().engine
+        stack = ExitStack()
+        stack.enter_context(engine.watch(self.params))
+        stack.callback(engine.subscribe(on_tick))
+        return stack
+
+    def step(self) -> None:
+        """Take in the newest view.
+
+        Raises:
+            PairsError: the rule cannot be evaluated.
+        """
+        services = self._get_services()
+        view = services.engine.view(self.params)
+        status = self._status_of(services, view)
+        seq = self._seqs.next()
+        with self._lock:
+            is_new = self._take_rows(view, seq)
+            is_new |= self._snapshot.put(view.snapshot, seq)
+            is_new |= self._marks.put(getattr(view, "marks", ()), seq)
+            is_new |= self._take_market(services, seq)
+            is_new |= self._take_events(services, seq)
+            is_new |= self._take_status(status, seq)
+            if is_new:
+                self.seq = seq
+                self._own.append(seq)
+                self._encoded.clear()
+
+    def knows(self, seq: int) -> bool:
+        """Whether `seq` was given out by this channel and can still be resumed."""
+        with self._lock:
+            return seq in self._own and seq >= self._full_since
+
+    def message_after(self, seq: int) -> tuple[int, str]:
+        """Return the newest seq and the message that brings a client at `seq` there."""
+        with self._lock:
+            key = seq if seq in self._own and seq >= self._full_since else 0
+            text = self._encoded.get(key)
+            if text is None:
+                body = self._delta(key) if key else self._full()
+                text = self._encoded[key] = encode(body).decode()
+            return self.seq, text
+
+    def heartbeat(self) -> str:
+        """Return the status message."""
+        with self._lock:
+            return encode({"type": "status", "seq": self.seq, "status": self._status}).decode()
+
+    def _status_of(self, services: Services, view: View) -> dict[str, Any]:
+        rule = services.engine.rule
+        tf_ms = self.params.timeframe.ms
+        server_ms = int(view.status.get("server_ms", time.time() * 1000))
+        differs = [
+            name
+            for name in Params.model_fields
+            if getattr(rule, name) != getattr(self.params, name)
+        ]
+        return {
+            **view.status,
+            "server_ms": server_ms,
+            "bar_close_ms": server_ms - server_ms % tf_ms + tf_ms,
+            "rule_differs": differs,
+        }
+
+    def _take_status(self, status: dict[str, Any], seq: int) -> bool:
+        old, self._status = self._status, status
+        is_news = any(old.get(name) != status.get(name) for name in STATUS_NEWS)
+        # Ages and rates move all the time: they ride along once a second, or go by heartbeat.
+        if is_news or status["server_ms"] - self._status_ms >= STATUS_EVERY_MS:
+            self._status_changed, self._status_ms = seq, status["server_ms"]
+        return is_news
+
+    def _take_rows(self, view: View, seq: int) -> bool:
+        series = view.series
+        new = {"ts": series.ts[-self.limit :]}
+        for name in COLUMNS:
+            column = getattr(series, SOURCES.get(name, name), None)
+            if column is None:
+                column = np.full(len(series.ts), np.nan)
+            new[name] = column[-self.limit :]
+        old, changed = self._rows, np.full(len(new["ts"]), seq, dtype=np.int64)
+        if old is not None and len(old.changed) and len(changed):
+            first = np.searchsorted(old.columns["ts"], new["ts"][0])
+            kept = old.columns["ts"][first:]
+            at = np.searchsorted(new["ts"], kept)
+            inside = at < len(changed)
+            if not inside.all() or (new["ts"][at] != kept).any() or not len(kept):
+                self._full_since = seq
+            else:
+                same = _same(old.columns, first, new, at)
+                changed[at[same]] = old.changed[first:][same]
+        elif old is not None and len(old.changed) != len(changed):
+            self._full_since = seq
+        self._rows = _Rows(new, changed)
+        return bool((changed == seq).any()) or self._full_since == seq
+
+    def _take_market(self, services: Services, seq: int) -> bool:
+        is_new = False
+        for symbol in (self.params.y, self.params.x):
+            bars = services.engine.bars(symbol, self.params.timeframe, limit=2, include_open=True)
+            candles = _candles(bars)
+            for held, candle in zip(
+                (self._candles, self._closed_candles), reversed(candles), strict=False
+            ):
+                is_new |= held.setdefault(symbol, _Piece()).put(candle, seq)
+            feed = services.feed
+            ticks = feed.last_ticks(symbol, MAX_TICKS) if feed is not None else ()
+            log = self._ticks.setdefault(symbol, _Log(MAX_TICKS))
+            is_new |= log.put([(_tick_key(tick), _tick(tick)) for tick in ticks], seq)
+        return is_new
+
+    def _take_events(self, services: Services, seq: int) -> bool:
+        alerts = getattr(services, "alerts", None)
+        if alerts is None:
+            return False
+        events = alerts.recent_events()
+        return self._events.put([(event["id"], event) for event in reversed(events)], seq)
+
+    def _full(self) -> dict[str, Any]:
+        body = {"type": "full", "seq": self.seq, "params": self.params.as_dict()}
+        return body | self._parts_after(0) | {"series": self._series_after(0)}
+
+    def _delta(self, seq: int) -> dict[str, Any]:
+        body: dict[str, Any] = {"type": "delta", "seq": self.seq}
+        body |= {name: part for name, part in self._parts_after(seq).items() if part}
+        series = self._series_after(seq)
+        if series["ts"].size:
+            body["series"] = series
+        if self._rows is not None and self._rows.columns["ts"].size:
+            body["gone"] = int(self._rows.columns["ts"][0])
+        return body
+
+    def _parts_after(self, seq: int) -> dict[str, Any]:
+        parts: dict[str, Any] = {"simulated": self._status.get("simulated", False)}
+        if self._status_changed > seq:
+            parts["status"] = self._status
+        for name, piece in (("snapshot", self._snapshot), ("marks", self._marks)):
+            if piece.changed > seq:
+                parts[name] = orjson.Fragment(piece.text)
+        for name, held in (
+            ("candles", self._candles),
+            ("closed_candles", self._closed_candles),
+        ):
+            parts[name] = {
+                symbol: orjson.Fragment(piece.text)
+                for symbol, piece in held.items()
+                if piece.changed > seq
+            }
+        ticks = {symbol: log.after(seq) for symbol, log in self._ticks.items()}
+        parts["ticks"] = {symbol: found for symbol, found in ticks.items() if found or not seq}
+        parts["events"] = self._events.after(seq)[::-1]
+        return parts
+
+    def _series_after(self, seq: int) -> dict[str, Any]:
+        if self._rows is None:
+            return {"ts": np.empty(0, dtype=np.int64)}
+        fresh = np.flatnonzero(self._rows.changed > seq)
+        start = int(fresh[0]) if len(fresh) else len(self._rows.changed)
+        columns = {name: column[start:] for name, column in self._rows.columns.items()}
+        if columns:
+            columns["quality"] = quality_names(columns["quality"])
+        return columns
+
+
+def _same(old: Mapping[str, Any], first: np.intp, new: Mapping[str, Any], at: Ints) -> Any:
+    same = np.ones(len(at), dtype=np.bool_)
+    for name in COLUMNS:
+        before, after = old[name][first:], new[name][at]
+        equal = before == after
+        if before.dtype.kind == "f":
+            equal |= np.isnan(before) & np.isnan(after)
+        same &= equal
+    return same
+
+
+def _tick_key(tick: Trade) -> tuple[int, int]:
+    return tick.id, tick.ts_ms
+
+
+def _tick(tick: Trade) -> list[Any]:
+    return [tick.ts_ms, tick.price, tick.qty, tick.buyer_maker]
+
+
+def _candles(bars: Bars) -> list[dict[str, Any]]:
+    names = ("ts", "open", "high", "low", "close")
+    columns = [getattr(bars, name).tolist() for name in names]
+    return [dict(zip(names, row, strict=True)) for row in itertools.zip_longest(*columns)]

@@ -1,0 +1,121 @@
+"""Strategy parameters as query parameters: read them, and describe them in OpenAPI.
+
+Both come from `Params`, so a new parameter needs no edit here. What a caller does not give is
+the running rule's.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.datastructures import QueryParams
+
+from api.errors import ApiError
+from api.ports import Services
+from model import Timeframe
+from params import Params
+
+MAX_ROWS = 10_000
+MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
+
+Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="rows at most, the newest ones")]
+SymbolName = Annotated[
+    str,
+    Query(pattern=r"^[A-Z0-9]{2,20}$", description="an ingested symbol", examples=["BTCUSDT"]),
+]
+Millis = Annotated[int, Query(ge=0, le=MAX_MS)]
+OptionalMillis = Annotated[int | None, Query(ge=0, le=MAX_MS, description="int ms UTC")]
+DESCRIPTIONS = {
+    "y": "dependent leg, the one traded",
+    "x": "hedge leg",
+    "timeframe": "length of a bar",
+    "window": "rows of the z-score, the correlation and the hedge fit",
+    "gates": "active gates, comma separated",
+}
+
+
+def strategy_parameters(*names: str) -> list[dict[str, Any]]:
+    """Return the OpenAPI query parameters of `Params`, or only those named."""
+    schema = Params.model_json_schema()
+    wanted = names or tuple(schema["properties"])
+    return [_parameter(name, schema) for name in wanted]
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    own = dict(schema["properties"][name])
+    if "anyOf" in own:
+        own = {**own, **next(kind for kind in own.pop("anyOf") if kind.get("type") != "null")}
+    if "$ref" in own:
+        own = {**own, **schema["$defs"][own.pop("$ref").rsplit("/", 1)[1]]}
+    own.pop("title", None)
+    usual = own.pop("default", None)
+    about = DESCRIPTIONS.get(name, name.replace("_", " "))
+    shown = ",".join(usual) if isinstance(usual, list) else usual
+    parameter = {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": f"{about}; default: the running rule's, at first {shown}",
+        "schema": own,
+    }
+    if own.get("type") == "array":
+        parameter |= {"style": "form", "explode": False}
+        own["uniqueItems"] = True
+    return parameter
+
+
+def read_params(
+    query: QueryParams, services: Services, *, besides: Iterable[str] = (), **given: Any
+) -> Params:
+    """Return the rule a request asks for: its query over the running rule.
+
+    Args:
+        query: the request's query; names must be strategy parameters or in `besides`.
+        services: where the running rule and the known symbols are.
+        besides: further names the route reads itself.
+        given: values that are put over the query.
+    Raises:
+        ApiError, ConfigError: an unknown name or symbol, a name given twice, a bad value.
+    """
+    others = set(besides)
+    values: dict[str, Any] = {}
+    for name, value in query.multi_items():
+        if name in others:
+            continue
+        if name in values and name != "gates":
+            raise ApiError(422, f"{name} must be given once", field=name)
+        values[name] = f"{values[name]},{value}" if name in values else value
+    params = Params.parse({**values, **given}, base=services.engine.rule)
+    for field in ("y", "x"):
+        require_symbol(services, getattr(params, field), field)
+    return params
+
+
+def require_symbol(services: Services, symbol: str, field: str = "symbol") -> None:
+    """Refuse a symbol that is neither ingested nor stored.
+
+    Raises:
+        ApiError: 404, naming what is known.
+    """
+    ingested = services.book.symbols
+    if symbol in ingested or any(row.symbol == symbol for row in services.store.coverage()):
+        return
+    raise ApiError(
+        404,
+        f"{field} must be one of {', '.join(ingested)}, was {symbol}",
+        code="unknown_symbol",
+        field=field,
+    )
+
+
+def require_order(start: int | None, end: int | None) -> None:
+    """Refuse a span that ends before it starts.
+
+    Raises:
+        ApiError: 422.
+    """
+    if start is not None and end is not None and end < start:
+        raise ApiError(422, f"end must be at or after start ({start}), was {end}", field="end")
+
+
+TimeframeName = Annotated[Timeframe, Query(description="length of a bar")]
