@@ -15,11 +15,12 @@ from sqlalchemy import Connection, Table, insert, select, text, update
 
 from model import StorageError, Stream
 from storage.checkpoint import Checkpoints
+from storage.coverage import CoverageCounts
 from storage.database import Database
 from storage.group import Group
 from storage.migrations import migrate
 from storage.retention import Retain, Retention
-from storage.schema import VENUE_STREAM, series, sources
+from storage.schema import LAYER_TRADES, VENUE_STREAM, series, sources
 from storage.statements import write_group
 
 SIZE_EVERY_S = 60.0
@@ -46,6 +47,7 @@ class Committer:
         self._checkpoints = Checkpoints(database.path)
         self.retention = Retention(database, retain or Retain())
         self._bytes, self._size_at = 0, 0.0
+        self.coverage = CoverageCounts()
         self._connection: Connection | None = database.writing.connect()
         try:
             migrate(self._connection, database)
@@ -98,6 +100,10 @@ class Committer:
                 advance = 1
         if self._fence is not None:
             self._fence += advance
+        self.coverage.note_written(
+            (self._series.get((symbol, layer == LAYER_TRADES), 0), timeframe, ts)
+            for symbol, timeframe, layer, ts in group.bars
+        )
         self._is_retried = False
 
     def _pass_fence(self, connection: Connection, *, is_retried: bool) -> bool:
@@ -143,6 +149,8 @@ class Committer:
         if self._checkpoints.is_due():
             self._checkpoints.run(self.connection)
         pause = self.retention.step(self.connection)
+        if self.retention.take_deleted():
+            self.coverage.note_deleted()
         if not self.database.is_sqlite and time.monotonic() >= self._size_at:
             self._size_at = time.monotonic() + SIZE_EVERY_S
             self._bytes = self.run(postgres_bytes)

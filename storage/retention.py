@@ -77,11 +77,16 @@ class Retention:
         self._cuts: deque[_Cut] = deque()
         self._rows = 2_000
         self._look_at = clock() + LOOK_EVERY_S
-        self._is_vacuuming = False
+        self._is_vacuuming = self._has_deleted = False
 
     def look_now(self) -> None:
         """Look for old rows at the next step instead of within a minute."""
         self._look_at = self._clock()
+
+    def take_deleted(self) -> bool:
+        """Return whether rows were deleted since the last call."""
+        deleted, self._has_deleted = self._has_deleted, False
+        return deleted
 
     def step(self, connection: Connection) -> float:
         """Do one step and return the seconds until the next is wanted."""
@@ -107,10 +112,11 @@ class Retention:
             arguments = (cut.series_id, cut.below, self._rows)
             bound = connection.exec_driver_sql(native(connection, cut.bound_sql), arguments)
             below = bound.scalar()
-            connection.exec_driver_sql(
+            deleted = connection.exec_driver_sql(
                 native(connection, cut.delete_sql),
                 (cut.series_id, cut.below if below is None else below),
             )
+            self._has_deleted |= deleted.rowcount > 0
         if below is None:
             self._cuts.popleft()
             self._is_vacuuming = self._is_sqlite and not self._cuts

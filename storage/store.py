@@ -18,6 +18,7 @@ from storage.access import Access
 from storage.alerts import Alerts
 from storage.committer import Committer, file_bytes, postgres_bytes
 from storage.configuration import Configuration
+from storage.coverage import Coverage, read_timeline
 from storage.database import connect_database, explain
 from storage.ledger import Ledger
 from storage.retention import Retain
@@ -115,9 +116,9 @@ class Store:
         """Return the rows of the first stored bucket at or after `from_ms`, if any."""
         with self.access.reading() as connection:
             ids = self.access.ids(connection, symbol)
-            ts = readers.read_span(connection, ids, timeframe, from_ms=from_ms)[0]
+            ts, last = readers.read_span(connection, ids, timeframe, from_ms=from_ms)
             return readers.read_bars(
-                connection, ids, symbol, timeframe, start_ms=ts, end_ms=ts, limit=None
+                connection, ids, symbol, timeframe, start_ms=ts, end_ms=min(ts, last)
             )
 
     def read_trades(
@@ -155,6 +156,28 @@ class Store:
         kept = list(infos)
         series_of = self.access.committer.series_of
         self.access.enqueue(lambda connection: write_symbols(connection, kept, series_of))
+
+    def coverage(self) -> list[Coverage]:
+        """Return what is stored per symbol, timeframe and source (own trades, klines, imports)."""
+        counts = self.access.committer.coverage
+        state = counts.state()
+        with self.access.reading() as connection:
+            return counts.read(connection, self.access.all_ids(connection), state)
+
+    def timeline(
+        self, symbol: str, timeframe: Timeframe, start_ms: int, end_ms: int, bucket_ms: int
+    ) -> list[tuple[int, int, int]]:
+        """Return (start of a stretch of `bucket_ms`, Quality, bars stored), oldest first."""
+        with self.access.reading() as connection:
+            ids = self.access.ids(connection, symbol)
+            return read_timeline(
+                connection,
+                ids,
+                timeframe,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                bucket_ms=bucket_ms,
+            )
 
     def has_real_rows(self) -> bool:
         """Whether bars of any real exchange are stored."""
