@@ -1,0 +1,110 @@
+"""A pair over a span of what is stored: the one way the page, the API and the command line load it.
+
+The same span, rule and rows give the same bars, and so the same numbers to the last digit, whoever
+asks. What is stored lags what is shown live by at most a second.
+"""
+
+from dataclasses import dataclass
+
+from analytics.backtest import BacktestResult, backtest
+from analytics.bars import settle
+from analytics.costs import FundingRates
+from analytics.series import analyse
+from model import Bars, ConfigError, Market, Timeframe
+from params import Params
+from storage.store import Store
+
+DEFAULT_ROWS = 5000
+CALIBRATION_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which rows a study is about, in bar open times, int ms UTC, both inclusive.
+
+    `start_ms` None: the newest `rows` buckets up to `end_ms`. `end_ms` None: up to the newest.
+    """
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    rows: int = DEFAULT_ROWS
+
+
+def lead_rows(params: Params) -> int:
+    """Return how many rows are loaded before a span's start, for warm-up, tests and calibration."""
+    return params.warmup_rows + params.test_window + CALIBRATION_ROWS
+
+
+def load_bars(store: Store, symbol: str, timeframe: Timeframe, span: Span, *, lead: int) -> Bars:
+    """Return the settled, closed bars of a span and `lead` buckets before its start.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    if span.start_ms is None:
+        rows = store.read_bars(symbol, timeframe, None, span.end_ms, span.rows)
+    else:
+        first = span.start_ms - lead * timeframe.ms
+        rows = store.read_bars(symbol, timeframe, first, span.end_ms, None)
+    gaps, mark = store.gaps(symbol)[symbol], store.marks().get(symbol)
+    closed_ms = 0
+    if mark is not None:
+        closed_ms = min([mark.last_ts_ms, *(gap.start_ms for gap in gaps if gap.state == "open")])
+    if span.end_ms is not None:
+        # The span stops here, not the market: no carried rows beyond it.
+        closed_ms = min(closed_ms, span.end_ms - span.end_ms % timeframe.ms + timeframe.ms)
+    return closed_only(settle(rows, gaps, closed_ms=closed_ms))
+
+
+def closed_only(bars: Bars) -> Bars:
+    """Return the bars without the forming one."""
+    columns = (getattr(bars, name)[bars.closed] for name in Bars.__slots__[2:])
+    return Bars(bars.symbol, bars.timeframe, *columns)
+
+
+def load_pair(store: Store, params: Params, span: Span) -> tuple[Bars, Bars]:
+    """Return the bars of Y and of X for a study of `span`.
+
+    Raises:
+        ConfigError: nothing is stored of a leg.
+    """
+    legs = []
+    for name in ("y", "x"):
+        symbol = getattr(params, name)
+        bars = load_bars(store, symbol, params.timeframe, span, lead=lead_rows(params))
+        if not len(bars):
+            raise ConfigError(
+                f"{name} {symbol} has no stored {params.timeframe.value} bars in this span",
+                field=name,
+            )
+        legs.append(bars)
+    return legs[0], legs[1]
+
+
+def run_backtest(
+    store: Store,
+    params: Params,
+    span: Span,
+    *,
+    market: Market,
+    funding: FundingRates | None = None,
+) -> BacktestResult:
+    """Return the backtest of a rule over a span of what is stored.
+
+    Raises:
+        ConfigError: the span is empty or reversed, or a leg has no bars.
+    """
+    if span.start_ms is not None and span.end_ms is not None and span.end_ms < span.start_ms:
+        raise ConfigError(
+            f"end must not be before start ({span.start_ms}), was {span.end_ms}", field="end"
+        )
+    bars_y, bars_x = load_pair(store, params, span)
+    series = analyse(bars_y, bars_x, params)
+    return backtest(
+        series,
+        params,
+        market=market,
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        funding=funding,
+    )
