@@ -8,8 +8,9 @@ it last sent, so a slow reader skips to the newest state and costs nothing.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 
+import anyio
 import anyio.to_thread
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -75,7 +76,9 @@ class Hub:
             lambda: read_params(socket.query_params, services, besides=OWN_QUERY)
         )
         async with self._joined((params, max(1, limit))) as pump:
-            await _first_to_end(_send_changes(socket, pump, seq), _read_until_gone(socket))
+            await _first_to_end(
+                lambda: _send_changes(socket, pump, seq), lambda: _read_until_gone(socket)
+            )
 
     @contextlib.asynccontextmanager
     async def _joined(self, key: Key) -> AsyncIterator["Pump"]:
@@ -142,7 +145,7 @@ class Pump:
                 await self._follow()
         except PairsError as error:
             self._failure = error
-        except Exception:
+        except Exception:  # the top of this task: said to every listener, never silent
             log.exception("a push channel failed")
             self._failure = ApiError(503, "the live view failed; the server's log says more")
         finally:
@@ -173,22 +176,25 @@ class Pump:
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
+    with anyio.move_on_after(timeout_s):
+        await event.wait()
 
 
-async def _first_to_end(*jobs: Coroutine[None, None, None]) -> None:
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+async def _first_to_end(*jobs: Callable[[], Coroutine[None, None, None]]) -> None:
+    failures: list[Exception] = []
+    async with anyio.create_task_group() as group:
+
+        async def run(job: Callable[[], Coroutine[None, None, None]]) -> None:
+            try:
+                await job()
+            except Exception as error:  # raised below, out of the group's wrapping
+                failures.append(error)
+            group.cancel_scope.cancel()
+
+        for job in jobs:
+            group.start_soon(run, job)
+    if failures:
+        raise failures[0]
 
 
 async def _send_changes(socket: WebSocket, pump: Pump, seq: int) -> None:
@@ -201,7 +207,7 @@ async def _send_changes(socket: WebSocket, pump: Pump, seq: int) -> None:
             seq, text = await anyio.to_thread.run_sync(channel.message_after, seq)
         else:
             text = await anyio.to_thread.run_sync(channel.heartbeat)
-        async with asyncio.timeout(SEND_TIMEOUT_S):
+        with anyio.fail_after(SEND_TIMEOUT_S):
             await socket.send_text(text)
         if is_new:
             await asyncio.sleep(MIN_INTERVAL_S)
