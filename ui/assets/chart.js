@@ -8,9 +8,9 @@ import { lowerBound } from "./state.js";
 
 const SPANS = [60, 150, 300, null];
 const CONFIG = { displayModeBar: false, doubleClick: false, scrollZoom: false, responsive: false, showTips: false };
-const FASTEST_MS = 250;
+const FASTEST_MS = 400;
 const SLOWEST_MS = 2_000;
-const SHARE = 0.12; // of the main thread, at most, for drawing
+const SHARE = 0.08; // of the main thread, at most, for drawing
 
 export class Chart {
   constructor(view) {
@@ -145,12 +145,14 @@ export class Chart {
   build(series) {
     const { view } = this;
     const barMs = view.barMs();
-    const rows = rowsOf(series, barMs);
     const offset = format.offsetMs(series.ts.at(-1), view.isLocal);
     const shift = (ts) => ts + offset;
     const [low, high] = this.rangeOf(series, barMs);
     this.shown = [low, high];
     this.offset = offset;
+    // A screen to the left is enough for panning; more rows would only cost time.
+    const near = (ts) => lowerBound(series.ts, ts);
+    const rows = rowsOf(series, barMs, near(2 * low - high));
     const width = Math.max(260, this.stage.clientWidth);
     const isNarrow = width < 560;
     const { y = "Y", x = "X" } = view.state.snapshot ?? {};

@@ -9,18 +9,18 @@ const GAP = 0.016;
 const TITLE_PX = 22;
 const STOP_KINDS = new Set(["stop", "timeout", "gap", "end"]);
 
-/** Rows with a hole put in wherever bars are missing, so that no line bridges a gap. */
-export function rowsOf(series, barMs) {
+/** Rows [first, end) with a hole wherever bars are missing, so that no line bridges a gap. */
+export function rowsOf(series, barMs, first = 0, end = series.ts.length) {
   const index = [];
   const ts = [];
-  series.ts.forEach((at, i) => {
-    if (i && at - series.ts[i - 1] > barMs) {
+  for (let i = first; i < end; i += 1) {
+    if (i > first && series.ts[i] - series.ts[i - 1] > barMs) {
       index.push(-1);
       ts.push(series.ts[i - 1] + barMs);
     }
     index.push(i);
-    ts.push(at);
-  });
+    ts.push(series.ts[i]);
+  }
   return { index, ts };
 }
 
