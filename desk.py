@@ -15,6 +15,7 @@ from ingest.health import FeedHealth, SymbolHealth
 from model import Batch, Market, SymbolInfo, Timeframe
 from settings import Settings, Venue
 from simulator.exchange import SimulatedExchange
+from storage.retention import Retain
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,10 @@ class Desk:
         else:
             self.venue = settings.resolve_venue(venue)
         key = f"simulated:{SIMULATED_SEED}" if self.simulator else venue
-        self.store = Store.open(settings.database_url, venue=key, stream=settings.stream)
+        retain = Retain(settings.retain_trades_days, settings.retain_1s_days)
+        self.store = Store.open(
+            settings.database_url, venue=key, stream=settings.stream, retain=retain
+        )
         self.book = BarBook(settings.symbols, rows=settings.history_bars + SPARE_ROWS)
         self.feed: Feed | None = None
         self._stored: dict[tuple[str, Timeframe], tuple[int, int, int]] = {}

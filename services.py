@@ -119,15 +119,15 @@ class Services:
         with self._switching:
             if self.is_closed:
                 return
-            old, new = self.desk, Desk(self.settings, venue, on_arrival=self._arrived)
-            new.open()
-            self.desk = new
-            self.engine.use(new)
-            self.recorder.use(new.store.ledger)
-            self.alerts.use(new.store)
-            self.notifier.use(new.store)
-            old.close()
-            new.start()
+            # One process holds a database at a time: the old desk lets go before the new opens.
+            self.desk.close()
+            self.desk = Desk(self.settings, venue, on_arrival=self._arrived)
+            self.desk.open()
+            self.engine.use(self.desk)
+            self.recorder.use(self.desk.store.ledger)
+            self.alerts.use(self.desk.store)
+            self.notifier.use(self.desk.store)
+            self.desk.start()
 
     def try_binance(self) -> str:
         """Probe Binance and move there if it answers. Returns "" or the reason why not."""
@@ -146,7 +146,7 @@ class Services:
 
     def _stored_rule(self) -> Params:
         default = Params.parse(_first_pair(self.settings))
-        stored = self.desk.store.configuration.get("rule")
+        stored = self.desk.store.config.get("rule")
         if stored is None or stored.body is None:
             return default
         try:
@@ -162,7 +162,7 @@ class Services:
             if symbol not in self.desk.book.symbols:
                 known = ", ".join(self.desk.book.symbols)
                 raise ConfigError(f"{name} must be one of {known}, was {symbol}", field=name)
-        self.desk.store.configuration.put("rule", rule.as_dict(), now_ms=_now_ms())
+        self.desk.store.config.put("rule", rule.as_dict(), now_ms=_now_ms())
         self.engine.set_rule(rule)
 
     # -- shorthands -----------------------------------------------------------------------------
