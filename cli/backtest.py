@@ -1,0 +1,96 @@
+"""`backtest`: the page's run of a rule over what is stored, with the same numbers."""
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analytics.backtest import BacktestResult, backtest_json
+from cli.source import add_source, is_simulated, market_of, opened, running_rule
+from cli.words import say, say_table, to_ms, to_params, to_text
+from settings import Settings
+from study import DEFAULT_ROWS, Span, run_backtest
+
+EQUITY = ("ts", "gross", "net", "drawdown")
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `backtest`."""
+    parser = commands.add_parser(
+        "backtest",
+        help="trade a rule over what is stored",
+        description="Parameters are the pages' and the API's, as NAME=VALUE: y=BTCUSDT x=ETHUSDT "
+        "timeframe=5m entry=2.5. What is not given is the running rule's.",
+    )
+    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("--start", metavar="TIME", help="first row: 2026-01-31 or ms UTC")
+    parser.add_argument("--end", metavar="TIME", help="last row")
+    parser.add_argument(
+        "--rows", type=int, default=DEFAULT_ROWS, help="newest rows, where no start is given"
+    )
+    parser.add_argument("--trades", type=Path, metavar="FILE", help="write the trades as CSV")
+    parser.add_argument("--equity", type=Path, metavar="FILE", help="write the equity as CSV")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    add_source(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run it, print the metrics and write the files asked for."""
+    start_ms = None if args.start is None else to_ms(args.start)
+    end_ms = None if args.end is None else to_ms(args.end)
+    with opened(args, settings) as store:
+        params = to_params(args.parameters, running_rule(store))
+        span = Span(start_ms, end_ms, args.rows)
+        result = run_backtest(store, params, span, market=market_of(store))
+        simulated = is_simulated(store)
+    if args.trades is not None:
+        write_csv(args.trades, result.trade_columns)
+    if args.equity is not None:
+        write_csv(args.equity, {name: getattr(result.equity, name).tolist() for name in EQUITY})
+    if args.json:
+        say(json.dumps({"simulated": simulated, **plain(backtest_json(result))}))
+    else:
+        _say_result(result, is_simulated=simulated)
+    return 0
+
+
+def plain(value: Any) -> Any:
+    """Return JSON values with null for NaN."""
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write columns as the app's downloads: full precision, empty for unknown."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow(["" if value != value else value for value in row])
+
+
+def _say_result(result: BacktestResult, *, is_simulated: bool) -> None:
+    params, ts = result.params, result.equity.ts
+    source = "SIMULATED data" if is_simulated else "stored data"
+    say(f"{params.y} on {params.x}, {params.timeframe.value}, {params.hedge_method}, {source}")
+    say(f"{len(ts):,} rows, {to_text(int(ts[0]))} to {to_text(int(ts[-1]))} UTC")
+    say()
+    metrics = result.metrics.as_dict()
+    net, gross, costs = metrics["net"], metrics["gross"], metrics["costs"]
+    say_table([("", "net", "gross")])
+    say_table([(name, _cell(net[name]), _cell(gross.get(name))) for name in net])
+    say()
+    say_table([(name, _cell(costs[name])) for name in costs])
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    return f"{value:,.4f}" if isinstance(value, float) else f"{value}"
