@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ingest.liveness import Liveness
-from ingest.protocol import Ack, Ignored, Kline, Protocol, Rejected, Shutdown, StreamError
+from ingest.protocol import Ack, Ignored, Kline, Protocol, Rejected, Shutdown, StreamError, Text
 from ingest.rows import Page
 from ingest.sequencer import LooseSequencer, Sequencer
 from model import Bar, Batch, Gap, Mark, Trade
@@ -31,7 +31,9 @@ class Intake:
     """Sequencers of all symbols and the batch being filled.
 
     Attributes:
-        messages: frames taken, of any kind. rejected, ignored: counts by reason and kind.
+        take: takes in one frame; returns what is not data and wants a reaction.
+        rejected, ignored: counts by reason and kind; rejected_of: by symbol.
+        streamed: trades accepted from the stream.
     """
 
     def __init__(
@@ -46,62 +48,70 @@ class Intake:
     ) -> None:
         """Hand batches to `on_batch`; `now_ms` is the exchange's time."""
         self._protocol, self._liveness = protocol, liveness
-        self._parse = protocol.parse
         self._on_batch, self._now_ms = on_batch, now_ms
         self._marks = dict(marks)
         self._gaps: dict[str, tuple[Gap, ...]] = {}
         for gap in gaps:
             self._gaps[gap.symbol] = (*self._gaps.get(gap.symbol, ()), gap)
         self.sequencers: dict[str, Sequencer] = {}
-        self._pending: list[Trade] = []
+        self._accepts: dict[str, Callable[[Trade], bool]] = {}
+        self._pending: list[Trade] = []  # always the same list: `take` holds it
         self._closed: dict[str, int] = {}
         self._ticks: dict[str, deque[Trade]] = {}
         self.rejected: Counter[str] = Counter()
         self.rejected_of: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
-        self.messages = 0
+        self.streamed = 0
         # Set by the owner: what to do when trades start waiting and when gaps have changed, and
         # when the connection of a symbol last gave a sign of life.
         self.on_waiting: Callable[[], object] = lambda: None
         self.on_gaps: Callable[[str, tuple[Gap, ...]], object] = lambda symbol, gaps: None
         self.heard_ms: Callable[[str], int] = lambda symbol: 0
+        self.take = self._taker()
 
     def add(self, symbol: str) -> None:
         """Accept trades of `symbol` from now on, from where its mark says."""
         if symbol not in self.sequencers:
             kind = Sequencer if self._protocol.has_gapless_ids else LooseSequencer
             mark, gaps = self._marks.get(symbol), self._gaps.get(symbol, ())
-            self.sequencers[symbol] = kind(symbol, mark, gaps)
+            sequencer = self.sequencers[symbol] = kind(symbol, mark, gaps)
+            self._accepts[symbol] = sequencer.accept
             self._ticks[symbol] = deque(maxlen=TICKS_KEPT)
 
     def remove(self, symbol: str) -> None:
         """Accept no more trades of `symbol`; its mark stays known."""
         self.flush()
         self.sequencers.pop(symbol, None)
+        self._accepts.pop(symbol, None)
 
     def go_back(self) -> None:
         """Forget everything that was accepted but not handed on."""
-        self._pending = []
+        self._pending.clear()
         for symbol, sequencer in self.sequencers.items():
             sequencer.restore(self._marks.get(symbol), self._gaps.get(symbol, ()))
 
-    def take(self, frame: bytes | str) -> Control | None:
-        """Take in one frame; returns what is not data and wants a reaction."""
-        self.messages += 1
-        event = self._parse(frame)
-        if event.__class__ is not Trade:
-            return self._take_other(event)
-        sequencer = self.sequencers.get(event[0])
-        if sequencer is None:
-            self.ignored["other symbol"] += 1
-        elif sequencer.accept(event):
-            pending = self._pending
-            pending.append(event)
-            if len(pending) == 1:
-                self.on_waiting()
-            elif len(pending) >= BATCH_TRADES:
-                self.flush()
-        return None
+    def _taker(self) -> Callable[[Text], Control | None]:
+        # The one function called for every message: no attribute is looked up in it twice.
+        parse, accept_of, other = self._protocol.parse, self._accepts.get, self._take_other
+        pending = self._pending
+
+        def take(frame: Text) -> Control | None:
+            event = parse(frame)
+            if event.__class__ is not Trade:
+                return other(event)
+            accept = accept_of(event[0])
+            if accept is None:
+                self.ignored["other symbol"] += 1
+            elif accept(event):
+                pending.append(event)
+                waiting = len(pending)
+                if waiting == 1:
+                    self.on_waiting()
+                elif waiting >= BATCH_TRADES:
+                    self.flush()
+            return None
+
+        return take
 
     def _take_other(self, event: object) -> Control | None:
         if isinstance(event, Rejected):
@@ -118,22 +128,22 @@ class Intake:
 
     def flush(self) -> None:
         """Hand on the trades that wait."""
-        trades = self._pending
-        if not trades:
+        if not self._pending:
             return
-        self._pending = []
+        trades = self._pending[:]
+        self._pending.clear()
+        self.streamed += len(trades)
         now_ms = self._now_ms()
-        last: dict[str, Trade] = {}
+        counts: dict[str, int] = {}
         for trade in trades:
             symbol = trade[0]
-            last[symbol] = trade
+            counts[symbol] = counts.get(symbol, 0) + 1
             self._ticks[symbol].append(trade)
-        counts = Counter([trade[0] for trade in trades]) if len(last) > 1 else None
-        for symbol, trade in last.items():
-            count = counts[symbol] if counts else len(trades)
-            self._liveness.arrived(symbol, count, now_ms - trade.ts_ms, now_ms)
+        for symbol, count in counts.items():
+            lag_ms = now_ms - self._ticks[symbol][-1].ts_ms
+            self._liveness.arrived(symbol, count, lag_ms, now_ms)
             self._settle(symbol)
-        self._emit(trades, last)
+        self._emit(trades, counts)
 
     def backfill(self, symbol: str, page: Page) -> int:
         """Take in a page fetched over REST and return how many trades were new."""

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 from typing import Protocol as Interface
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,23 +22,25 @@ from websockets.exceptions import (
     InvalidURI,
     WebSocketException,
 )
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 from ingest.backoff import delays
-from ingest.protocol import Ack, Protocol, Shutdown, StreamError
+from ingest.intake import Control
+from ingest.protocol import Ack, Protocol, Shutdown, Text
 from ingest.rest import ExchangeError, is_loopback
 from ingest.timing import Timing
 
 log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 1 << 24  # larger ones end the connection, smaller ones only get rejected
-QUEUED_FRAMES = 4096
 REQUEST_PAUSE_S = 0.25  # the exchange takes 5 messages a second, pings included
 
 
 class LineEvents(Interface):
     """What a line tells its owner, all on the loop's thread."""
 
-    def take(self, frame: bytes) -> Ack | StreamError | Shutdown | None:
+    def take(self, frame: Text, /) -> Control | None:
         """Take in a frame."""
 
     def opened(self, symbols: Sequence[str]) -> None:
@@ -47,11 +50,38 @@ class LineEvents(Interface):
         """These streams ended."""
 
 
+class _Socket(ClientConnection):
+    """A connection that hands on text frames as they are parsed, without queue, task or copy.
+
+    That costs a third less than `recv`, and a frame is never left waiting for the loop's next
+    round. What comes in fragments takes the ordinary way.
+    """
+
+    frames = 0
+    failure: Exception | None = None
+    take: Callable[[Text], Control | None]
+    react: Callable[[Control], None]
+
+    def process_event(self, event: Event) -> None:
+        if event.__class__ is not Frame or event.opcode is not Opcode.TEXT or not event.fin:
+            super().process_event(event)
+        elif self.failure is None:
+            self.frames += 1
+            try:
+                control = self.take(event.data)
+            except Exception as error:  # asyncio would take an OSError for a broken connection
+                self.failure = error
+                self.transport.abort()
+                return
+            if control is not None:
+                self.react(control)
+
+
 @dataclass(slots=True)
 class _Link:
     """One open socket and the tasks that serve it."""
 
-    socket: ClientConnection
+    socket: _Socket
     reader: asyncio.Task[str]
     pinger: asyncio.Task[None]
 
@@ -93,12 +123,18 @@ class Line:
         self.reconnects = 0
         self.heard_ms = 0
         self.retry_at_s = 0.0
-        self._frames = 0
+        self._frames_before = 0
         self._link: _Link | None = None
         self._hand_over = asyncio.Event()
         self._requests: dict[int, list[str]] = {}
         self._request_id = 0
         self._sending = asyncio.Lock()
+
+    @property
+    def frames(self) -> int:
+        """Frames received so far."""
+        link = self._link
+        return self._frames_before + (link.socket.frames if link is not None else 0)
 
     async def run(self) -> None:
         """Keep the connection up until cancelled; raises what the owner's `take` raises."""
@@ -189,13 +225,13 @@ class Line:
         try:
             socket = await connect(
                 url,
+                create_connection=cast(Any, self._make_socket),
                 compression=None,
                 proxy=None if is_loopback(url) else True,
                 open_timeout=self._timing.open_timeout_s,
                 close_timeout=1.0,
                 ping_interval=None,
                 max_size=MAX_FRAME_BYTES,
-                max_queue=QUEUED_FRAMES,
             )
         except InvalidStatus as error:
             raise _refusal(self._base_url, error.response.status_code) from error
@@ -203,8 +239,14 @@ class Line:
             text = f"{self._base_url} did not answer: {error or type(error).__name__}"
             raise ExchangeError("unreachable", text) from error
         self.heard_ms = self._now_ms()
+        socket = cast(_Socket, socket)
         reader = asyncio.create_task(self._read(socket))
         return _Link(socket, reader, asyncio.create_task(self._ping(socket)))
+
+    def _make_socket(self, *args: Any, **kwargs: Any) -> _Socket:
+        socket = _Socket(*args, **kwargs)
+        socket.take, socket.react = self._events.take, self._react
+        return socket
 
     async def _serve(self, opened_s: float) -> str:
         """Stay until the connection is lost, replacing it when due; returns why it was lost."""
@@ -214,6 +256,7 @@ class Line:
             link = self._link
             if not await self._is_due(link, due_s):
                 await link.close()
+                self._frames_before += link.socket.frames
                 self._link = None
                 return link.reader.result()
             self._hand_over.clear()
@@ -224,6 +267,7 @@ class Line:
                 log.warning("cannot open the next connection yet (%s)", error)
                 continue
             was_cut = link.reader.done()
+            self._frames_before += link.socket.frames
             self._link = fresh
             self.reconnects += 1
             log.info("moved to a new connection")
@@ -251,18 +295,19 @@ class Line:
             asked.cancel()
         return not link.reader.done()
 
-    async def _read(self, socket: ClientConnection) -> str:
-        recv, take = socket.recv, self._events.take
+    async def _read(self, socket: _Socket) -> str:
+        """Take in what comes in fragments and wait for the end; returns why it ended."""
         try:
             while True:
-                control = take(await recv(decode=False))
-                self._frames += 1
+                control = socket.take(await socket.recv(decode=False))
                 if control is not None:
                     self._react(control)
         except ConnectionClosed as error:
+            if socket.failure is not None:
+                raise socket.failure from None
             return str(error)
 
-    def _react(self, control: Ack | StreamError | Shutdown) -> None:
+    def _react(self, control: Control) -> None:
         if isinstance(control, Shutdown):
             log.info("the exchange is closing this connection; opening another")
             self._hand_over.set()
@@ -273,25 +318,22 @@ class Line:
             self.error = f"the exchange refused a request: {control.message} ({control.code})"
             log.warning("%s", self.error)
 
-    async def _ping(self, socket: ClientConnection) -> None:
+    async def _ping(self, socket: _Socket) -> None:
         """Keep `heard_ms` current; end a connection that gives no sign of life."""
         seen = -1
         with contextlib.suppress(ConnectionClosed):
             while True:
-                if self._frames != seen:
-                    seen, self.heard_ms = self._frames, self._now_ms()
-                    await asyncio.sleep(self._timing.ping_s)
-                    continue
-                pong = await socket.ping()
-                try:
-                    async with asyncio.timeout(self._timing.dead_s):
-                        await pong
-                except TimeoutError:
-                    if self._frames == seen:
-                        log.warning("no sign of life for %.0f s", self._timing.dead_s)
-                        socket.transport.abort()
-                        return
-                self.heard_ms = self._now_ms()
+                if socket.frames == seen:
+                    pong = await socket.ping()
+                    try:
+                        async with asyncio.timeout(self._timing.dead_s):
+                            await pong
+                    except TimeoutError:
+                        if socket.frames == seen:
+                            log.warning("no sign of life for %.0f s", self._timing.dead_s)
+                            socket.transport.abort()
+                            return
+                seen, self.heard_ms = socket.frames, self._now_ms()
                 await asyncio.sleep(self._timing.ping_s)
 
 

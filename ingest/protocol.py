@@ -11,10 +11,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ingest.rows import MAX_PRICE, MAX_QTY, bad_trade, is_plausible, kline_bar
+from ingest.rows import (
+    MAX_ID,
+    MAX_PRICE,
+    MAX_QTY,
+    MAX_TS_MS,
+    MIN_TS_MS,
+    bad_trade,
+    kline_bar,
+)
 from model import Bar, Market, Stream, Timeframe, Trade
 
 MAX_FRAME_BYTES = 1 << 20
+
+Text = bytes | bytearray | memoryview | str
 
 
 class Ack(NamedTuple):
@@ -112,7 +122,7 @@ class Protocol:
         self.market = market
         self.stream = stream
         self.has_gapless_ids = not (market is Market.FUTURES and stream is Stream.TRADE)
-        self.parse: Callable[[bytes | str], Event] = _parser(stream)
+        self.parse: Callable[[Text], Event] = _parser(stream)
 
     def stream_name(self, symbol: str) -> str:
         """Return the name of the trade stream of `symbol`, which is lower case on the wire."""
@@ -148,13 +158,13 @@ def _request(method: str, names: Sequence[str], request_id: int) -> str:
     return msgspec.json.encode(body).decode()
 
 
-def _parser(stream: Stream) -> Callable[[bytes | str], Event]:
-    decode: Callable[[bytes | str], Any] = _COMBINED[stream]
+def _parser(stream: Stream) -> Callable[[Text], Event]:
+    decode: Callable[[Text], Any] = _COMBINED[stream]
     id_field = _ID_FIELD[stream]
     # `Trade(...)` costs as much as the decoding; this builds the same tuple at half the price.
     new = tuple.__new__
 
-    def parse_aggregate(frame: bytes | str) -> Event:
+    def parse_aggregate(frame: Text) -> Event:
         try:
             raw = decode(frame).data
             price, qty = float(raw.p), float(raw.q)
@@ -164,12 +174,13 @@ def _parser(stream: Stream) -> Callable[[bytes | str], Event]:
             raw.X == "MARKET"
             and 0.0 < price < MAX_PRICE
             and 0.0 < qty < MAX_QTY
-            and is_plausible(raw.a, raw.T)
+            and 0 <= raw.a < MAX_ID
+            and MIN_TS_MS <= raw.T < MAX_TS_MS
         ):
             return new(Trade, (raw.s, raw.a, price, qty, raw.T, raw.m))
         return _classify(frame, stream, id_field)
 
-    def parse_raw(frame: bytes | str) -> Event:
+    def parse_raw(frame: Text) -> Event:
         try:
             raw = decode(frame).data
             price, qty = float(raw.p), float(raw.q)
@@ -179,7 +190,8 @@ def _parser(stream: Stream) -> Callable[[bytes | str], Event]:
             raw.X == "MARKET"
             and 0.0 < price < MAX_PRICE
             and 0.0 < qty < MAX_QTY
-            and is_plausible(raw.t, raw.T)
+            and 0 <= raw.t < MAX_ID
+            and MIN_TS_MS <= raw.T < MAX_TS_MS
         ):
             return new(Trade, (raw.s, raw.t, price, qty, raw.T, raw.m))
         return _classify(frame, stream, id_field)
@@ -187,7 +199,7 @@ def _parser(stream: Stream) -> Callable[[bytes | str], Event]:
     return parse_aggregate if stream is Stream.AGG_TRADE else parse_raw
 
 
-def _classify(frame: bytes | str, stream: Stream, id_field: str) -> Event:
+def _classify(frame: Text, stream: Stream, id_field: str) -> Event:
     """The slow way, for everything that is not a plain trade in a combined frame."""
     if len(frame) > MAX_FRAME_BYTES:
         return Rejected("frame too long")

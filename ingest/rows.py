@@ -74,11 +74,6 @@ _any_rows = msgspec.json.Decoder(list[Any]).decode
 _any_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def is_plausible(trade_id: int, ts_ms: int) -> bool:
-    """Return whether id and time can be those of a trade at all."""
-    return 0 <= trade_id < MAX_ID and MIN_TS_MS <= ts_ms < MAX_TS_MS
-
-
 def bad_trade(symbol: Any, trade_id: Any, price: Any, qty: Any, ts_ms: Any, maker: Any) -> str:
     """Return why these fields of a record are no trade, "" if they are one."""
     if type(symbol) is not str or not symbol:

@@ -18,7 +18,7 @@ from typing import Any
 from ingest.backfill import Backfill
 from ingest.backoff import delays
 from ingest.history import History, Stored
-from ingest.intake import Control, Intake
+from ingest.intake import Intake
 from ingest.line import Line
 from ingest.liveness import Liveness
 from ingest.protocol import Protocol
@@ -73,6 +73,7 @@ class Session:
             on_batch=on_batch,
             now_ms=self.now_ms,
         )
+        self.take = self.intake.take
         self.intake.on_waiting = self._flush_soon
         self.intake.on_gaps = self._gaps_changed
         self.intake.heard_ms = self._heard_ms
@@ -187,10 +188,6 @@ class Session:
 
     # -- what the lines say ---------------------------------------------------------------------
 
-    def take(self, frame: bytes) -> Control | None:
-        """Take in a frame."""
-        return self.intake.take(frame)
-
     def opened(self, symbols: Sequence[str]) -> None:
         """These streams are subscribed: ask for what came before."""
         for symbol in symbols:
@@ -278,8 +275,8 @@ class Session:
 
     def _note_rate(self) -> None:
         now = time.monotonic()
-        trades = sum(s.accepted for s in self.intake.sequencers.values())
-        self.rates.append((now, self.intake.messages, trades))
+        frames = sum(line.frames for line in self.lines)
+        self.rates.append((now, frames, self.intake.streamed))
         while self.rates and self.rates[0][0] < now - RATE_WINDOW_S:
             self.rates.popleft()
 
