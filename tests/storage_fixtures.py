@@ -1,0 +1,109 @@
+"""Databases to test on: a SQLite file, a PostgreSQL server.
+
+Test modules load it with `pytest_plugins = ["tests.storage_fixtures"]`.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from model import Stream
+from storage.store import Store
+
+SERVER_URL = os.environ.get("PAIRS_TEST_POSTGRES_URL")
+Opener = Callable[..., Store]
+
+
+def _programs() -> Path | None:
+    found = shutil.which("pg_ctl")
+    places = [Path(found).parent] if found else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "initdb").exists()), None)
+
+
+def _run(*command: str | Path) -> None:
+    """Run as the user postgres where we are root, as PostgreSQL refuses to run as root."""
+    words = [str(word) for word in command]
+    if os.geteuid() == 0:
+        words = ["runuser", "-u", "postgres", "--", *words]
+    subprocess.run(words, check=True, capture_output=True, timeout=60, cwd="/")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a PostgreSQL server: the one named in the environment, else one of our own."""
+    if SERVER_URL:
+        yield SERVER_URL
+        return
+    programs = _programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server: set PAIRS_TEST_POSTGRES_URL, or install PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="pairs-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    options = f"-c listen_addresses= -k {folder} -c fsync=off -c max_connections=100"
+    try:
+        _run(programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N")
+        start = ("-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start")
+        _run(programs / "pg_ctl", *start)
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of an empty PostgreSQL database."""
+    name = f"pairs_{uuid.uuid4().hex}"
+    server = create_engine(postgres_server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    url = make_url(postgres_server).set(database=name)
+    yield url.render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/pairs.db"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty database, of either kind in turn."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def open_store() -> Iterator[Opener]:
+    """Opens stores that are closed after the test: open_store(url, venue=…, stream=…)."""
+    opened: list[Store] = []
+
+    def opener(
+        at: str, *, venue: str = "binance-spot", stream: Stream = Stream.AGG_TRADE, **options
+    ) -> Store:
+        opened.append(Store.open(at, venue=venue, stream=stream, **options))
+        return opened[-1]
+
+    yield opener
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(url: str, open_store: Opener) -> Store:
+    """A store on either kind of database, its writer running."""
+    store = open_store(url)
+    store.writer.start()
+    return store
