@@ -70,6 +70,7 @@ def live(params: Params) -> None:
         "params": params.as_dict(),
         "limit": ROWS,
         "socket": f"{prefix}/api/ws",
+        "bars": f"{prefix}/api/bars",
         "module": f"{prefix}/assets/ui/live.js",
         "style": f"{prefix}/assets/ui/live.css",
         "plotly": f"{prefix}/assets/plotly/plotly.min.js?v={plotly.__version__}",

@@ -110,7 +110,7 @@ NUMBERS = {
     "bars": "Prices in a bucket of time, stamped by its open.",
     "hedge-ratio": "How much of X offsets one of Y.",
     "spread": "What is left of Y after the hedge: Y − α − β·X.",
-    "zscore": "Standard deviations of the spread from its mean over the window.",
+    "z-score": "Standard deviations of the spread from its mean over the window.",
     "correlation": "Pearson correlation of both legs' returns over the window.",
     "adf": "Augmented Dickey–Fuller p-value of the residual; descriptive where β was estimated.",
     "cointegration": "Engle–Granger p-value: low means that the spread returns.",
@@ -123,7 +123,7 @@ NUMBERS = {
     "metrics": "How a run did, gross and net of costs, annualised with 365 days.",
     "deflated-sharpe": "Chance that the best cell beats luck, given how many were tried.",
     "walk-forward": "The best past cell, traded on the time that followed.",
-    "qvalue": "False discovery rate over all pairs tested.",
+    "scanner": "False discovery rate over all pairs tested.",
     "quality": "Where a bar comes from: live, backfilled, kline, imported, partial or carried.",
 }
 

@@ -37,7 +37,7 @@ const CARDS = [
     value: (v) => legPrice(v, "x"), show: format.price, note: (v) => legNote(v, "x"),
   },
   {
-    id: "zscore", title: () => "z-score", anchor: "zscore", spark: "zscore", zero: true,
+    id: "zscore", title: () => "z-score", anchor: "z-score", spark: "zscore", zero: true,
     help: "How many standard deviations the spread is from its mean, on the forming bar.",
     value: (v) => newest(v, "zscore"), show: (z) => format.number(z, 2, { sign: true }),
     note: (v) => `closed bar ${format.number(v.state.snapshot?.zscore, 2, { sign: true })}`

@@ -68,8 +68,8 @@ export class Decision {
     setText(this.cells.action, decision.action ?? "–");
     setText(this.cells.bias, decision.market_bias ?? "–");
     setText(this.cells.alone, decision.ungated_signal ?? "–");
-    const price = snapshot.price_y;
-    const trigger = decision.trigger_prices ?? {};
+    const price = snapshot.forming?.price_y ?? snapshot.price_y;
+    const trigger = { ...decision.trigger_prices, ...snapshot.forming };
     setText(this.cells.sell, level(trigger.sell_above, price));
     setText(this.cells.buy, level(trigger.buy_below, price));
     setText(this.cells.exit, level(trigger.exit_at, price));

@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
 import { Decision, Position } from "./decision.js";
 import { make, setAttribute, setText } from "./element.js";
-import { apply, emptyState } from "./state.js";
+import { apply, columnsOf, emptyState } from "./state.js";
 import { Strip } from "./strip.js";
 import { Tables } from "./tables.js";
 
@@ -112,6 +112,7 @@ export class LiveView {
     if (message.type === "full") {
       counters.fulls += 1;
       this.tables.reset();
+      this.loadCandles();
       setAttribute(this.root, "data-loading", null);
       for (const name of ["ticks", "series", "events"]) changed.add(name);
     }
@@ -142,6 +143,21 @@ export class LiveView {
     }
     if (changed.has("series")) this.chart.schedule();
     this.tick();
+  }
+
+  /** Candles are asked for once; the socket then brings the forming and the last closed one. */
+  async loadCandles() {
+    if (this.mode !== "candles" || !this.state.snapshot) return;
+    const { state } = this;
+    const { y, x, timeframe } = state.snapshot;
+    await Promise.all([y, x].filter((symbol) => !state.candles[symbol]).map(async (symbol) => {
+      const url = new URL(this.data.bars, document.baseURI);
+      url.search = new URLSearchParams({ symbol, timeframe, limit: this.data.limit, include_open: true });
+      const answer = await fetch(url).catch(() => null);
+      if (!answer?.ok || this.state.snapshot?.timeframe !== timeframe) return;
+      state.candles[symbol] = columnsOf((await answer.json()).bars);
+    }));
+    this.chart.schedule(0);
   }
 
   linked(state, text) {
@@ -193,6 +209,7 @@ export class LiveView {
   setMode(mode) {
     this.mode = mode;
     this.remember("mode", mode);
+    this.loadCandles();
     this.chart.draw();
   }
 

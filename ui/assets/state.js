@@ -25,20 +25,23 @@ export function apply(state, message) {
     state.series = joined(state.series, message.series, message.gone);
     changed.add("series");
   }
-  for (const [symbol, columns] of Object.entries(message.candles ?? {})) {
-    state.candles[symbol] = joined(state.candles[symbol], columns, message.gone);
-    changed.add("series");
+  for (const kind of ["closed_candles", "candles"]) {
+    for (const [symbol, candle] of Object.entries(message[kind] ?? {})) {
+      if (!candle || !state.candles[symbol]) continue;
+      state.candles[symbol] = joined(state.candles[symbol], columnsOf([candle]), message.gone);
+      changed.add("series");
+    }
   }
   for (const [symbol, rows] of Object.entries(message.ticks ?? {})) {
     state.ticks[symbol] = (state.ticks[symbol] ?? []).concat(rows).slice(-MAX_TICKS);
     changed.add("ticks");
   }
   if (message.marks) {
-    state.marks = byKey(state.marks, message.marks, (mark) => `${mark.ts} ${mark.kind}`, "ts");
+    state.marks = message.marks;
     changed.add("series");
   }
   if (message.events) {
-    state.events = byKey(state.events, message.events, (event) => event.id, "id");
+    state.events = byId(state.events, message.events);
     changed.add("events");
   }
   return changed;
@@ -57,10 +60,15 @@ function joined(old, fresh, gone = -Infinity) {
   return out;
 }
 
-function byKey(old, fresh, key, order) {
-  const all = new Map(old.map((item) => [key(item), item]));
-  for (const item of fresh) all.set(key(item), item);
-  return [...all.values()].sort((a, b) => a[order] - b[order]).slice(-500);
+function byId(old, fresh) {
+  const all = new Map([...old, ...fresh].map((item) => [item.id, item]));
+  return [...all.values()].sort((a, b) => a.id - b.id).slice(-200);
+}
+
+/** Rows of `GET /api/bars` as columns. */
+export function columnsOf(bars) {
+  const names = ["ts", "open", "high", "low", "close"];
+  return Object.fromEntries(names.map((name) => [name, bars.map((bar) => bar[name])]));
 }
 
 /** Index of the first value not below `value` in ascending `values`. */
