@@ -88,8 +88,10 @@ class Services:
         try:
             if self.settings.venue == "auto" and not self._can_reach():
                 self.switch_to("simulated")
-            else:
-                self.desk.start()
+                return
+            with self._switching:
+                if not self.is_closed:
+                    self.desk.start()
         except Exception as error:
             self.boot_error = f"{type(error).__name__}: {error}"
             log.exception("starting the feed failed")

@@ -1,0 +1,205 @@
+"""The tick: one evaluation for everybody, published whole, and never stopped by one bad pair."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from analytics.bars import BarBook
+from engine import Engine
+from model import Bar, Batch, ConfigError, Market, Quality, SymbolInfo, Timeframe
+from params import Params
+
+T0 = 1_700_000_040_000 - 1_700_000_040_000 % 60_000
+
+
+class Venue:
+    """A stateful source: bars put in by the test, a clock moved by the test."""
+
+    market = Market.SPOT
+
+    def __init__(self, *symbols: str, rows: int = 900) -> None:
+        self.book = BarBook(symbols, rows=rows)
+        self.now_ms = T0
+        self.feed = "live"
+
+    def symbol_info(self, symbol: str) -> SymbolInfo:
+        return SymbolInfo(symbol, 0.01, 0.001)
+
+    def status(self) -> dict:
+        return {"feed": self.feed, "server_ms": self.now_ms}
+
+    def fill(self, n: int, *, seed: int = 1) -> None:
+        rng = np.random.default_rng(seed)
+        x = 8 + np.cumsum(rng.normal(0, 1e-3, n))
+        u = np.zeros(n)
+        for i in range(1, n):
+            u[i] = 0.9 * u[i - 1] + rng.normal(0, 1e-3)
+        for symbol, logs in (("ETHUSDT", x), ("BTCUSDT", 3 + x + u)):
+            prices = np.exp(logs)
+            bars = tuple(
+                Bar(
+                    symbol,
+                    Timeframe.M1,
+                    T0 + i * 60_000,
+                    p,
+                    p,
+                    p,
+                    p,
+                    1.0,
+                    p,
+                    1,
+                    -1,
+                    -1,
+                    Quality.KLINE,
+                )
+                for i, p in enumerate(prices.tolist())
+            )
+            self.book.apply(Batch([], klines=bars))
+        self.now_ms = T0 + n * 60_000 + 1000
+
+
+@pytest.fixture
+def venue() -> Venue:
+    made = Venue("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    made.fill(400)
+    return made
+
+
+@pytest.fixture
+def engine(venue: Venue):
+    made = Engine(venue, Params(), rows=800, clock=lambda: venue.now_ms / 1000)
+    yield made
+    made.stop()
+
+
+def ticked(engine: Engine) -> Callable[[], None]:
+    """Return a function that waits for the next tick."""
+    seen = threading.Event()
+    engine.subscribe(seen.set)
+
+    def wait() -> None:
+        seen.clear()
+        engine.wake()
+        assert seen.wait(20)
+
+    return wait
+
+
+def test_view_is_the_same_object_until_something_arrives(engine, venue):
+    first = engine.view(Params())
+    assert engine.view(Params()) is first
+    venue.now_ms += 250
+    engine.wake()
+    assert engine.view(Params()).seq > first.seq
+
+
+def test_view_of_closed_bars_is_ready(engine, venue):
+    snap = engine.view(Params()).snapshot
+    assert snap.status == "ready"
+    assert snap.ts == T0 + 399 * 60_000
+    assert np.isfinite(snap.zscore)
+
+
+def test_silence_makes_a_view_stale_though_no_bar_changed(engine, venue):
+    assert engine.view(Params()).snapshot.status == "ready"
+    venue.now_ms += 10 * 60_000
+    assert engine.view(Params()).snapshot.status == "stale"
+
+
+def test_unknown_leg_is_refused_by_name(engine):
+    with pytest.raises(
+        ConfigError, match="y must be one of BTCUSDT, ETHUSDT, SOLUSDT, was DOGEUSDT"
+    ):
+        engine.view(Params(y="DOGEUSDT"))
+
+
+def test_pair_without_bars_is_warming_up_not_an_error(engine):
+    snap = engine.view(Params(x="SOLUSDT")).snapshot
+    assert snap.status in ("warming_up", "stale")
+    assert np.isnan(snap.zscore)
+    assert snap.decision.signal == "HOLD"
+
+
+def test_tick_evaluates_what_is_watched_and_stops_when_nobody_watches(engine, venue):
+    engine.start()
+    wait = ticked(engine)
+    other = Params(window=30)
+    with engine.watch(other):
+        wait()
+        assert [view.params for view in engine.views()] == [Params(), other]
+    wait()
+    assert [view.params for view in engine.views()] == [Params()]
+
+
+def test_running_rule_is_in_force_at_the_next_tick(engine):
+    engine.start()
+    wait = ticked(engine)
+    engine.set_rule(Params(window=40))
+    wait()
+    assert engine.views()[0].params.window == 40
+
+
+def test_failing_subscriber_does_not_stop_the_tick(engine):
+    engine.start()
+    wait = ticked(engine)
+    calls = []
+
+    def fails() -> None:
+        calls.append(1)
+        raise RuntimeError("no")
+
+    unsubscribe = engine.subscribe(fails)
+    wait()
+    wait()
+    assert calls
+    assert "no" in engine.health().error
+    unsubscribe()
+    wait()
+    assert engine.health().is_alive
+
+
+def test_another_venue_is_shown_from_the_next_view_on(engine, venue):
+    engine.view(Params())
+    other = Venue("BTCUSDT", "ETHUSDT")
+    other.fill(300, seed=2)
+    other.now_ms = venue.now_ms
+    engine.use(other)
+    assert engine.view(Params()).snapshot.ts == T0 + 299 * 60_000
+
+
+def test_calibration_is_pinned_so_that_it_does_not_slide_with_the_window():
+    venue = Venue("BTCUSDT", "ETHUSDT", rows=1100)
+    venue.fill(1100)
+    engine = Engine(venue, Params(), rows=1000, clock=lambda: venue.now_ms / 1000)
+    rule = Params(hedge_method="static")
+    before = engine.view(rule).series
+    venue.book.apply(
+        Batch(
+            [],
+            klines=tuple(
+                Bar(
+                    s,
+                    Timeframe.M1,
+                    T0 + 1100 * 60_000,
+                    p,
+                    p,
+                    p,
+                    p,
+                    1.0,
+                    p,
+                    1,
+                    -1,
+                    -1,
+                    Quality.KLINE,
+                )
+                for s, p in (("BTCUSDT", 60_000.0), ("ETHUSDT", 3000.0))
+            ),
+        )
+    )
+    venue.now_ms += 60_000
+    engine.wake()
+    after = engine.view(rule).series
+    assert after.ts[0] > before.ts[0]
+    assert after.beta[-1] == before.beta[-1]

@@ -1,0 +1,141 @@
+"""The whole process without a browser, over real sockets to a simulated exchange."""
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from model import ConfigError, Timeframe
+from params import Params
+from services import Services
+from settings import Settings
+from simulator.exchange import SimulatedExchange
+
+
+def settings_of(tmp_path, **values: str) -> Settings:
+    url = f"sqlite:///{tmp_path}/pairs.db"
+    given = {f"PAIRS_{name.upper()}": value for name, value in values.items()}
+    return Settings.from_env({"PAIRS_DATABASE_URL": url, "PAIRS_HISTORY_BARS": "1000", **given})
+
+
+def wait_until(condition, seconds: float = 30.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("waited too long")
+
+
+@pytest.fixture
+def start(tmp_path):
+    opened: list[Services] = []
+
+    def make(**values: str) -> Services:
+        made = Services(settings_of(tmp_path, **values))
+        opened.append(made)
+        made.start()
+        return made
+
+    yield make
+    for services in opened:
+        services.close()
+
+
+@pytest.mark.slow
+def test_simulated_exchange_is_warm_on_every_timeframe_within_seconds(start):
+    services = start(venue="simulated")
+    wait_until(lambda: services.health()["status"] == "ok")
+    for timeframe in Timeframe:
+        rule = Params(timeframe=timeframe)
+        wait_until(lambda rule=rule: services.engine.view(rule).snapshot.status == "ready")
+    assert services.health()["simulated"] is True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", ["aggTrade", "trade"])
+@pytest.mark.parametrize("market", ["spot", "futures"])
+def test_real_venue_by_address_streams_and_warms(start, market, stream):
+    with_exchange = SimulatedExchange(market=market, symbols=("BTCUSDT", "ETHUSDT"))
+    with_exchange.start()
+    try:
+        services = start(
+            venue=f"binance-{market}",
+            symbols="BTCUSDT,ETHUSDT",
+            stream=stream,
+            ws_url=with_exchange.ws_url.replace("/market", "/public")
+            if stream == "trade"
+            else with_exchange.ws_url,
+            rest_url=with_exchange.rest_url,
+        )
+        wait_until(lambda: services.health()["status"] == "ok")
+        assert services.health()["simulated"] is False
+        wait_until(lambda: services.engine.view(Params()).snapshot.status == "ready")
+        wait_until(lambda: services.health()["storage"]["committed_trades"] > 0)
+        services.close()
+    finally:
+        with_exchange.stop()
+
+
+@pytest.mark.slow
+def test_rule_survives_a_restart(start):
+    first = start(venue="simulated")
+    first.set_rule(Params(window=77, entry=2.5))
+    first.close()
+    again = start(venue="simulated")
+    assert again.engine.rule == Params(window=77, entry=2.5)
+
+
+@pytest.mark.slow
+def test_rule_on_an_unknown_symbol_is_refused(start):
+    services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    with pytest.raises(ConfigError, match="y must be one of BTCUSDT, ETHUSDT, was SOLUSDT"):
+        services.set_rule(Params(y="SOLUSDT"))
+
+
+@pytest.mark.slow
+def test_close_ends_every_thread_and_may_be_repeated(start):
+    services = start(venue="simulated")
+    wait_until(lambda: services.health()["status"] == "ok")
+    services.close()
+    services.close()
+    left = {t.name for t in threading.enumerate()}
+    assert not left & {"engine", "feed", "storage-writer", "boot"}
+    assert services.health()["status"] == "down"
+
+
+@pytest.mark.slow
+def test_venue_switch_keeps_rows_apart(start, tmp_path):
+    services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    wait_until(lambda: services.health()["status"] == "ok")
+    exchange = SimulatedExchange(symbols=("BTCUSDT", "ETHUSDT"), seed=99)
+    exchange.start()
+    try:
+        services.settings = services.settings.model_copy(
+            update={"ws_url": exchange.ws_url, "rest_url": exchange.rest_url}
+        )
+        assert services.try_binance() == ""
+        wait_until(lambda: services.health()["status"] == "ok")
+        assert (services.venue.name, services.health()["simulated"]) == ("binance-spot", False)
+        real = services.engine.bars("BTCUSDT", Timeframe.H1, limit=50, include_open=False)
+        want = exchange_closes(exchange, "BTCUSDT")
+        assert {
+            ts: close
+            for ts, close in zip(real.ts.tolist(), real.close.tolist(), strict=True)
+            if ts in want
+        } == {ts: c for ts, c in want.items() if ts in set(real.ts.tolist())}
+        services.switch_to("simulated")
+        wait_until(lambda: services.health()["status"] == "ok")
+        assert services.health()["simulated"] is True
+    finally:
+        services.close()
+        exchange.stop()
+
+
+def exchange_closes(exchange: SimulatedExchange, symbol: str) -> dict[int, float]:
+    rows = httpx.get(
+        f"{exchange.rest_url}/api/v3/klines",
+        params={"symbol": symbol, "interval": "1h", "limit": 49},
+    ).json()
+    return {row[0]: float(row[4]) for row in rows[:-1]}
