@@ -17,7 +17,7 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.utils import accept_key
 
 from simulator.rest import Answer
-from simulator.site import Site
+from simulator.site import CONTROL_PATH, Site
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,12 @@ class Connection(asyncio.Protocol):
         self._body = b""
         self._ws: Protocol | None = None
         self._transport: asyncio.Transport | None = None
-        self._streams: dict[str, None] = {}
         self._messages: list[float] = []
+        self._unread = b""
+        self.streams: dict[str, None] = {}
         self.is_combined = False
         self.route: str | None = None
-        self.pong_s = 0.0
+        self.born_s = self.ping_s = self.pong_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -49,11 +50,15 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._site.connections.pop(self, None)
-        self._site.hub.unsubscribe(self, list(self._streams))
+        self._site.hub.unsubscribe(self, list(self.streams))
 
     def data_received(self, data: bytes) -> None:
         if self._ws is not None:
-            self._receive_frames(data)
+            # What a black hole swallows is read when it is over, as TCP would have it.
+            self._unread += data
+            if not self._site.is_black_hole():
+                data, self._unread = self._unread, b""
+                self._receive_frames(data)
             return
         self._http.receive_data(data)
         try:
@@ -70,6 +75,8 @@ class Connection(asyncio.Protocol):
     def send_packed(self, data: bytes) -> None:
         """Write frames; a client that does not read is cut off."""
         if self._ws is None or self._ws.state is not OPEN or self._transport is None:
+            return
+        if self._site.is_black_hole():
             return
         if self._transport.get_write_buffer_size() > _MOST_BUFFERED:
             logger.warning("a client reads too slowly and is dropped")
@@ -127,11 +134,26 @@ class Connection(asyncio.Protocol):
         assert request is not None
         parts = urlsplit(request.target.decode("ascii", "replace"))
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
+        if parts.path != CONTROL_PATH:
+            if self._site.is_black_hole():
+                return
+            if self._site.is_refused():
+                self.abort()
+                return
         if headers.get("upgrade", "").lower() == "websocket":
             self._upgrade(parts.path, parts.query, headers.get("sec-websocket-key", ""))
             return
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        self._respond(self._site.answer(request.method.decode(), parts.path, query, self._body))
+        answer = self._site.answer(request.method.decode(), parts.path, query, self._body)
+        if answer.delay_s:
+            asyncio.get_running_loop().call_later(answer.delay_s, self._respond_late, answer)
+        else:
+            self._respond(answer)
+
+    def _respond_late(self, answer: Answer) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._respond(answer)
+            self._read_requests()
 
     def _respond(self, answer: Answer) -> None:
         body = answer.body.encode()
@@ -155,7 +177,7 @@ class Connection(asyncio.Protocol):
         if not key or found is None:
             self._respond(Answer(404 if key else 400, '{"code":-1000,"msg":"not found"}'))
             return
-        refusal = self._site.refuse_handshake()
+        refusal = self._site.admit()
         if refusal is not None:
             self._respond(refusal)
             return
@@ -170,7 +192,7 @@ class Connection(asyncio.Protocol):
             self._http.send(h11.InformationalResponse(status_code=101, headers=headers)) or b""
         )
         self._ws = Protocol(SERVER, max_size=2**16)
-        self.pong_s = self._site.real_s()
+        self.born_s = self.ping_s = self.pong_s = self._site.real_s()
         self._subscribe(names)
         trailing = self._http.trailing_data[0]
         if trailing:
@@ -206,7 +228,7 @@ class Connection(asyncio.Protocol):
         method = message.get("method") if isinstance(message, dict) else None
         params = message.get("params", []) if isinstance(message, dict) else None
         if method == "LIST_SUBSCRIPTIONS":
-            return {"result": list(self._streams), "id": number}
+            return {"result": list(self.streams), "id": number}
         if method in ("SUBSCRIBE", "UNSUBSCRIBE"):
             if not isinstance(params, list) or not all(isinstance(p, str) for p in params):
                 return _error(2, "Invalid request: params must be a list of strings", number)
@@ -223,9 +245,9 @@ class Connection(asyncio.Protocol):
     def _change(self, method: str, names: list[str], number: Any) -> dict[str, Any]:
         if method == "UNSUBSCRIBE":
             for name in names:
-                self._streams.pop(name, None)
+                self.streams.pop(name, None)
             self._site.hub.unsubscribe(self, names)
-        elif len(self._streams.keys() | set(names)) > _MOST_STREAMS:
+        elif len(self.streams.keys() | set(names)) > _MOST_STREAMS:
             return _error(4, "Too many subscriptions", number)
         else:
             self._subscribe(names)
@@ -242,7 +264,7 @@ class Connection(asyncio.Protocol):
         return {"result": None, "id": number}
 
     def _subscribe(self, names: list[str]) -> None:
-        self._streams.update(dict.fromkeys(names))
+        self.streams.update(dict.fromkeys(names))
         self._site.hub.subscribe(self, names)
 
     def _flush(self) -> None:

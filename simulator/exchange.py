@@ -108,14 +108,13 @@ class SimulatedExchange:
             lambda: Connection(self._site), "127.0.0.1", self.port
         )
         self.port = server.sockets[0].getsockname()[1]
-        tasks = [asyncio.create_task(work()) for work in (self._site.hub.run, self._site.watch)]
+        beat = asyncio.create_task(self._site.run())
         self._is_ready.set()
         try:
             await self._stop.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
             server.close()
             for connection in list(self._site.connections):
                 connection.abort()

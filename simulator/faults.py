@@ -1,7 +1,8 @@
 """Faults on demand: what is active, for how long, and which frame or request it hits.
 
 Every fault is an object of options under its kind, in `POST /sim/faults`, `--fault` and
-`SimulatedExchange(faults=…)` alike. Options all kinds have:
+`SimulatedExchange(faults=…)` alike; `/sim/faults` itself is answered
+under all of them. Options all kinds have:
 
 * `probability` (1): share of frames or requests hit, chosen by hash of (seed, kind, id): the same
   frames in every run; * `count`: hits after which it ends; * `after_s` (0), `duration_s`: when it
@@ -26,8 +27,9 @@ Every fault is an object of options under its kind, in `POST /sim/faults`, `--fa
 | `rest_truncate` | a page ends early | `rows`: keep so many (half); `bytes`: cut the text |
 | `rest_delay` | answers come late | `ms` (500) |
 | `block_451` | restricted location, REST and WebSocket handshake | |
-| `refuse` | connections are reset as soon as they open | |
+| `refuse` | a connection is reset when it asks for anything | |
 | `black_hole` | everything is accepted and nothing answered, frames are lost | |
+| `short_life` | WebSockets are closed at an age (else 24 hours) | `life_s` (60) |
 | `clock_skew` | the exchange's clock is off | `ms` (5000) |
 """
 
@@ -69,6 +71,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "block_451": {},
     "refuse": {},
     "black_hole": {},
+    "short_life": {"life_s": 60.0},
     "clock_skew": {"ms": 5_000},
 }
 KINDS = tuple(_OWN)

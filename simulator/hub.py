@@ -4,19 +4,13 @@ Payloads of a stream are made once per beat, framed once per form (raw, combined
 all its listeners.
 """
 
-import asyncio
-import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from simulator.clock import Clock
+from simulator.faults import Faults
 from simulator.frames import pack, wrap
-from simulator.market import Market
-from simulator.streams import Due, Source, make_source, route_of
-
-logger = logging.getLogger(__name__)
-
-BEAT_S = 0.02
+from simulator.mangle import Mangler
+from simulator.streams import Source, route_of
 
 
 class Listener(Protocol):
@@ -30,10 +24,17 @@ class Listener(Protocol):
 
 
 class Hub:
-    """Subscriptions of all connections of one exchange."""
+    """Subscriptions of all connections of one exchange.
 
-    def __init__(self, market: Market, clock: Clock) -> None:
-        self._market, self._clock = market, clock
+    Args:
+        make_source: gives the stream of a name, None if there is none.
+        faults: what happens to frames.
+    """
+
+    def __init__(self, make_source: Callable[[str], Source | None], faults: Faults) -> None:
+        self._make_source = make_source
+        self._faults = faults
+        self._mangler = Mangler(faults)
         self._listeners: dict[str, dict[Listener, None]] = {}
         self._sources: dict[str, Source | None] = {}
 
@@ -43,7 +44,7 @@ class Hub:
             if listener.route is not None and route_of(name) != listener.route:
                 continue
             if name not in self._sources:
-                self._sources[name] = make_source(name, self._market, self._clock.now_ms())
+                self._sources[name] = self._make_source(name)
             self._listeners.setdefault(name, {})[listener] = None
 
     def unsubscribe(self, listener: Listener, names: Iterable[str]) -> None:
@@ -54,26 +55,25 @@ class Hub:
             if not listeners:
                 self._listeners.pop(name, None)
                 self._sources.pop(name, None)
+                self._mangler.forget(name)
 
-    async def run(self) -> None:
-        """Send what is due, every `BEAT_S`, for ever."""
-        while True:
-            await asyncio.sleep(BEAT_S)
-            self.beat()
-
-    def beat(self) -> None:
-        """Send everything due by now."""
-        now_ms = self._clock.now_ms()
+    def beat(self, now_ms: int, now_s: float) -> None:
+        """Send everything due by now (exchange milliseconds, real seconds)."""
+        is_clean = not self._faults.has_stream_faults() and self._mangler.is_idle()
         for name, source in list(self._sources.items()):
             due = source.due(now_ms) if source is not None else None
-            if due is not None:
-                self._send(name, due)
+            if is_clean:
+                payloads = due.payloads if due is not None else []
+            else:
+                payloads = self._mangler.apply(name, due, now_s)
+            if payloads:
+                self._send(name, payloads)
 
-    def _send(self, name: str, due: Due) -> None:
+    def _send(self, name: str, payloads: list[str]) -> None:
         forms: dict[bool, bytes] = {}
         for listener in list(self._listeners.get(name, ())):
             form = forms.get(listener.is_combined)
             if form is None:
-                texts = wrap(name, due.payloads) if listener.is_combined else due.payloads
+                texts = wrap(name, payloads) if listener.is_combined else payloads
                 form = forms[listener.is_combined] = pack(texts)
             listener.send_packed(form)

@@ -1,18 +1,20 @@
 """What is traded: price, grid, rate and driving forces of every symbol.
 
-Known symbols (all sizes are per minute at average volatility, of the log price):
+Known symbols (sizes are of the log price, at average volatility; see paths.py):
 
-| symbol  | level  | on the factor | own stationary part                        | own walk  |
-|---------|--------|---------------|--------------------------------------------|-----------|
-| ETHUSDT | 3,400  | 1.0           | none: it is the factor                     | none      |
-| BTCUSDT | 97,000 | 0.8           | `SPREAD_BPS`, half-life tens of minutes    | none      |
-| BNBUSDT | 640    | 0.7           | 45 bps, half-life ~20 min, broken regimes  | in breaks |
-| SOLUSDT | 190    | 0.35          | none                                       | 20 bps    |
+| symbol  | level  | on the factor | own stationary part      | own walk              |
+|---------|--------|---------------|--------------------------|-----------------------|
+| ETHUSDT | 3,400  | 1.0           | none: it is the factor   | none                  |
+| BTCUSDT | 97,000 | 0.8           | swings of 185 bps, and 2-hour decouplings | none |
+| BNBUSDT | 640    | 0.7           | swings of 140 bps        | in its broken regimes |
+| SOLUSDT | 190    | 0.5           | none                     | 25 bps a minute       |
 
-Any other symbol gets a level, a loading of 0.2 to 0.9 and a walk of 8 to 20 bps from its name.
+So ln BTC - 0.8·ln ETH and, outside its breaks, ln BNB - 0.7·ln ETH are stationary; nothing
+involving SOL is. Any other symbol gets a level, a loading of 0.2 to 0.9 and a walk of 8 to 20 bps
+from its name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +32,7 @@ class Instrument:
         mean_qty: average quantity of a raw trade, in coins.
         loading: exposure of the log price to the common factor.
         walk_bps: own random walk, per minute.
-        spread_bps: sd of the own stationary part; `cycle_min`, `damping` shape it (see paths.py).
+        swing_bps: height of the swings of the own stationary part.
         breaks: whether its level breaks in some regimes.
         decouples: whether it leaves the factor for an hour or two now and then.
     """
@@ -43,9 +45,7 @@ class Instrument:
     mean_qty: float
     loading: float
     walk_bps: float = 0.0
-    spread_bps: float = 0.0
-    cycle_min: float = 80.0
-    damping: float = 0.985
+    swing_bps: float = 0.0
     breaks: bool = False
     decouples: bool = False
 
@@ -55,29 +55,24 @@ class Instrument:
         return self.symbol.removesuffix("USDT")
 
 
-_KNOWN = {
-    "BTCUSDT": ((97_000.0, 1.4, 0.02, 0.8), {"spread_bps": 75.0, "decouples": True}),
-    "ETHUSDT": ((3_400.0, 1.2, 0.35, 1.0), {}),
-    "SOLUSDT": ((190.0, 0.8, 6.0, 0.35), {"walk_bps": 20.0}),
-    "BNBUSDT": (
-        (640.0, 0.6, 1.2, 0.7),
-        {"spread_bps": 45.0, "cycle_min": 60.0, "damping": 0.98, "breaks": True},
-    ),
-}
-_DECIMALS = {
-    "spot": {"BTCUSDT": (2, 5), "ETHUSDT": (2, 4), "SOLUSDT": (2, 3), "BNBUSDT": (2, 3)},
-    "futures": {"BTCUSDT": (2, 3), "ETHUSDT": (2, 3), "SOLUSDT": (3, 2), "BNBUSDT": (3, 2)},
-}
+_KNOWN = (
+    Instrument("BTCUSDT", 97_000.0, 2, 5, 1.4, 0.02, 0.8, swing_bps=185.0, decouples=True),
+    Instrument("ETHUSDT", 3_400.0, 2, 4, 1.2, 0.35, 1.0),
+    Instrument("SOLUSDT", 190.0, 2, 3, 0.8, 6.0, 0.5, walk_bps=25.0),
+    Instrument("BNBUSDT", 640.0, 2, 3, 0.6, 1.2, 0.7, swing_bps=140.0, breaks=True),
+)
+# Futures trade on other grids.
+_FUTURES_DECIMALS = {"BTCUSDT": (2, 3), "ETHUSDT": (2, 3), "SOLUSDT": (3, 2), "BNBUSDT": (3, 2)}
 
 
 def make_instrument(symbol: str, market: str, seed: int) -> Instrument:
     """Return the constants of `symbol`, made up from its name where it is not a known one."""
-    if symbol in _KNOWN:
-        (level, weight, mean_qty, loading), extra = _KNOWN[symbol]
-        price_decimals, qty_decimals = _DECIMALS[market][symbol]
-        return Instrument(
-            symbol, level, price_decimals, qty_decimals, weight, mean_qty, loading, **extra
-        )
+    for known in _KNOWN:
+        if known.symbol == symbol and market == "spot":
+            return known
+        if known.symbol == symbol:
+            price_decimals, qty_decimals = _FUTURES_DECIMALS[symbol]
+            return replace(known, price_decimals=price_decimals, qty_decimals=qty_decimals)
     u = uniforms(make_key(seed, "instrument", symbol), np.arange(4))
     level = float(10.0 ** (3.5 * u[0] - 0.5))
     price_decimals = 2 if level > 100 else 4

@@ -10,57 +10,23 @@ One-second candles always come from the trades.
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simulator.candles import SECOND_MS, Candles, add_up, merge, no_candles
+from simulator.columns import MINUTE_MS, Aggregates, Outlines, Trades
 from simulator.hashing import Ints, make_key, normals
 from simulator.instruments import Instrument, make_instrument
+from simulator.outline import LISTED_MS
 from simulator.paths import Paths
-from simulator.tape import LISTED_MS, MINUTE_MS, Aggregates, Frames, Tape, Trades
+from simulator.streams import Source, make_source
+from simulator.tape import Tape, sum_hour
 
 logger = logging.getLogger(__name__)
 
-SECOND_MS = 1_000
-INTERVALS_MS = {
-    "1s": SECOND_MS,
-    **{f"{n}m": n * MINUTE_MS for n in (1, 3, 5, 15, 30)},
-    **{f"{n}h": n * 60 * MINUTE_MS for n in (1, 2, 4, 6, 8, 12)},
-    **{f"{n}d": n * 1440 * MINUTE_MS for n in (1, 3)},
-}
 _EXACT_ROWS = 6_000_000  # per symbol: what is added up trade by trade stays within seconds
-_DRAW_ROWS = 20_000
 _CACHED_HOURS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Candles:
-    """Candles, oldest first, (n,) each: prices in ticks, volumes in lots, quotes in ticks·lots.
-
-    `first` and `last` are raw trade ids, -1 for a candle without trades.
-    """
-
-    ts: Ints
-    open: Ints
-    high: Ints
-    low: Ints
-    close: Ints
-    volume: Ints
-    quote: Ints
-    count: Ints
-    taker_volume: Ints
-    taker_quote: Ints
-    first: Ints
-    last: Ints
-
-    def __len__(self) -> int:
-        return len(self.ts)
-
-    def at(self, place: int) -> "Candles":
-        """Return the one candle at `place`."""
-        names = (field.name for field in fields(Candles))
-        return Candles(*(getattr(self, name)[place : place + 1] for name in names))
 
 
 class Market:
@@ -94,7 +60,11 @@ class Market:
         self._exact_min = {
             name: _exact_minutes(name, tape, history_hours) for name, tape in self.tapes.items()
         }
-        self._sums: OrderedDict[tuple[str, int], NDArray[np.int64]] = OrderedDict()
+        self._sums: OrderedDict[tuple[str, int], Ints] = OrderedDict()
+
+    def source(self, name: str, now_ms: int) -> Source | None:
+        """Return the stream called `name` from `now_ms` on, None if there is no such stream."""
+        return make_source(name, self, now_ms)
 
     def newest_aggregate(self, symbol: str, now_ms: int) -> int:
         """Return the id of the last aggregate at or before `now_ms`."""
@@ -128,12 +98,12 @@ class Market:
         first_ms = -(-first_ms // interval_ms) * interval_ms
         last_ms = min(last_ms, now_ms) // interval_ms * interval_ms
         if last_ms < first_ms:
-            return Candles(*(np.empty(0, dtype=np.int64) for _ in fields(Candles)))
+            return no_candles()
         if interval_ms < MINUTE_MS:
             return self._seconds(symbol, first_ms, last_ms, now_ms)
         end_ms = min(last_ms + interval_ms - 1, now_ms)
         rows = self._minutes(symbol, first_ms // MINUTE_MS, end_ms // MINUTE_MS, now_ms)
-        return _merge(rows, interval_ms)
+        return merge(rows, interval_ms)
 
     def funding(
         self, symbol: str, first: int, last: int, every_ms: int
@@ -146,7 +116,7 @@ class Market:
         rates = np.rint(10_000 + 6_000 * noise).astype(np.int64)
         tape = self.tapes[symbol]
         return [
-            (n * every_ms, rate, int(tape.frames(minute, minute).open[0]))
+            (n * every_ms, rate, int(tape.outline.minutes(minute, minute).open[0]))
             for n, rate, minute in zip(
                 number.tolist(),
                 rates.tolist(),
@@ -157,28 +127,28 @@ class Market:
 
     def _minutes(self, symbol: str, first: int, last: int, now_ms: int) -> Candles:
         """One-minute candles; the last one may be forming."""
-        frames = self.tapes[symbol].frames(first, last)
+        minutes = self.tapes[symbol].outline.minutes(first, last)
         exact_from = now_ms // MINUTE_MS - self._exact_min[symbol]
-        volume = frames.volume
-        mean = (frames.open + frames.high + frames.low + frames.close) // 4
-        lean = 0.5 + 0.1 * np.tanh((frames.close - frames.open) / (frames.deviation + 1.0))
+        volume = minutes.volume
+        mean = (minutes.open + minutes.high + minutes.low + minutes.close) // 4
+        lean = 0.5 + 0.1 * np.tanh((minutes.close - minutes.open) / (minutes.deviation + 1.0))
         taker = (volume * lean).astype(np.int64)
         sums = np.stack([volume * mean, taker, taker * mean])
         if last >= exact_from:
             start = max(first, exact_from)
             sums[:, start - first :] = self._exact_sums(symbol, start, last)
-        rows = _from_frames(frames, sums)
+        rows = _from_outlines(minutes, sums)
         if now_ms < (last + 1) * MINUTE_MS - 1:
             _overwrite(rows, len(rows) - 1, self._forming(symbol, last, now_ms))
         return rows
 
-    def _exact_sums(self, symbol: str, first: int, last: int) -> NDArray[np.int64]:
+    def _exact_sums(self, symbol: str, first: int, last: int) -> Ints:
         """(3, n) quote volume, taker volume, taker quote volume, from the trades."""
         parts = []
         for hour in range(first // 60, last // 60 + 1):
             found = self._sums.get((symbol, hour))
             if found is None:
-                found = self._sums[(symbol, hour)] = _sum_hour(self.tapes[symbol], hour * 60)
+                found = self._sums[(symbol, hour)] = sum_hour(self.tapes[symbol], hour * 60)
                 while len(self._sums) > _CACHED_HOURS * len(self.tapes):
                     self._sums.popitem(last=False)
             parts.append(found)
@@ -204,7 +174,7 @@ class Market:
         ts = np.arange(first_ms, last_ms + 1, width_ms, dtype=np.int64)
         cut = rows_from + np.searchsorted(rows.ts[rows_from:], ts)
         edges = np.append(cut, len(rows.ts))
-        return _add_up(rows, ts, edges, before)
+        return add_up(rows, ts, edges, before)
 
 
 def _exact_minutes(symbol: str, tape: Tape, history_hours: float) -> int:
@@ -219,111 +189,23 @@ def _exact_minutes(symbol: str, tape: Tape, history_hours: float) -> int:
     return minutes
 
 
-def _sum_hour(tape: Tape, first: int) -> NDArray[np.int64]:
-    step = max(1, min(60, int(_DRAW_ROWS / tape.mean_per_minute)))
-    parts = []
-    for start in range(first, first + 60, step):
-        stop = min(start + step, first + 60)
-        rows = tape.draw(start, stop - 1)
-        edges = np.searchsorted(rows.ts, np.arange(start, stop) * MINUTE_MS)
-        quote = rows.price * rows.qty
-        taken = 1 - rows.is_buyer_maker
-        parts.append(
-            np.stack(
-                [
-                    np.add.reduceat(quote, edges),
-                    np.add.reduceat(rows.qty * taken, edges),
-                    np.add.reduceat(quote * taken, edges),
-                ]
-            )
-        )
-    return np.concatenate(parts, axis=1)
-
-
-def _from_frames(frames: Frames, sums: NDArray[np.int64]) -> Candles:
+def _from_outlines(minutes: Outlines, sums: Ints) -> Candles:
     return Candles(
-        ts=frames.minute * MINUTE_MS,
-        open=frames.open,
-        high=frames.high,
-        low=frames.low,
-        close=frames.close,
-        volume=frames.volume,
+        ts=minutes.minute * MINUTE_MS,
+        open=minutes.open,
+        high=minutes.high,
+        low=minutes.low,
+        close=minutes.close,
+        volume=minutes.volume,
         quote=sums[0],
-        count=frames.count,
+        count=minutes.count,
         taker_volume=sums[1],
         taker_quote=sums[2],
-        first=frames.first_trade,
-        last=frames.first_trade + frames.count - 1,
+        first=minutes.first_trade,
+        last=minutes.first_trade + minutes.count - 1,
     )
 
 
 def _overwrite(rows: Candles, place: int, one: Candles) -> None:
     for field in fields(Candles):
         getattr(rows, field.name)[place] = getattr(one, field.name)[0]
-
-
-def _add_up(rows: Aggregates, ts: Ints, edges: Ints, before: int) -> Candles:
-    has = edges[1:] > edges[:-1]
-    starts, lasts = edges[:-1][has], edges[1:][has] - 1
-    quote = rows.price * rows.qty
-    taken = 1 - rows.is_buyer_maker
-
-    def fill(values: Ints, missing: int = 0) -> Ints:
-        out = np.full(len(ts), missing, dtype=np.int64)
-        out[has] = values
-        return out
-
-    def add(values: Ints) -> Ints:
-        # Only rows inside the span are summed: reduceat runs the last group to the array's end.
-        return fill(np.add.reduceat(values, starts)) if len(starts) else fill(starts)
-
-    close = fill(rows.price[lasts], -1)
-    place = np.maximum.accumulate(np.where(has, np.arange(len(ts)), -1))
-    carried = np.where(place < 0, before, close[np.maximum(place, 0)])
-
-    def extreme(reduce: np.ufunc) -> Ints:
-        values = reduce.reduceat(rows.price, starts) if len(starts) else starts
-        return np.where(has, fill(values), carried)
-
-    return Candles(
-        ts=ts,
-        open=np.where(has, fill(rows.price[starts]), carried),
-        high=extreme(np.maximum),
-        low=extreme(np.minimum),
-        close=carried,
-        volume=add(rows.qty),
-        quote=add(quote),
-        count=add(rows.last - rows.first + 1),
-        taker_volume=add(rows.qty * taken),
-        taker_quote=add(quote * taken),
-        first=fill(rows.first[starts], -1),
-        last=fill(rows.last[lasts], -1),
-    )
-
-
-def _merge(rows: Candles, interval_ms: int) -> Candles:
-    """Merge one-minute candles into longer ones; the first must open an interval."""
-    if interval_ms == MINUTE_MS:
-        return rows
-    bucket = rows.ts // interval_ms
-    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1))
-    lasts = np.append(starts[1:], len(bucket)) - 1
-
-    def add(values: Ints) -> Ints:
-        summed: Ints = np.add.reduceat(values, starts)
-        return summed
-
-    return Candles(
-        ts=bucket[starts] * interval_ms,
-        open=rows.open[starts],
-        high=np.maximum.reduceat(rows.high, starts),
-        low=np.minimum.reduceat(rows.low, starts),
-        close=rows.close[lasts],
-        volume=add(rows.volume),
-        quote=add(rows.quote),
-        count=add(rows.count),
-        taker_volume=add(rows.taker_volume),
-        taker_quote=add(rows.taker_quote),
-        first=rows.first[starts],
-        last=np.maximum.reduceat(rows.last, starts),
-    )

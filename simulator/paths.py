@@ -6,14 +6,16 @@ The log price of a symbol is  ln(level) + loading·F + W + s + L + d, with
 * W, the symbol's own walk; every walk is tied at midnight to a slow AR(1) over days
   (half-life `DAY_HALF_LIFE` days), so it wanders like a random walk for days and stays near its
   level over years;
-* s, stationary: the moving average Σ_k damping^k·cos(2πk/cycle_min)·σ_{t-k}·ε_{t-k}, a damped
-  cycle. Its autocorrelation after k minutes is close to damping^k·cos(2πk/cycle_min), so the
-  half-life an AR(1) regression finds is ln 2 / -ln(that at k=1): tens of minutes;
+* s, stationary: one swing in every slot of `SWING_MIN` minutes, somewhere in its first 12. It rises
+  for 5 minutes, stays for about 4 and falls for 6. Signs alternate, but for a share `SWING_FLIP`;
+  the height is `swing_bps`·σ_t, give or take 10 %. Beside it AR(1) noise of 3 bps, half-life
+  10 minutes. An AR(1) regression on s finds a half-life of about 20 minutes; its sd is about 0.43
+  of `swing_bps`;
 * L (symbols with `breaks`): in 6-hour slots, of which `BREAK_SHARE` are broken, the level walks to
   a new value by a random walk; elsewhere it stays (it forgets 7 % a slot);
 * d (symbols with `decouples`): in 2-hour slots, of which `DECOUPLED_SHARE` are decoupled, an extra
-  quick stationary part of `DECOUPLED_BPS` fades in and out, which takes the correlation of
-  returns below 0.7 while it lasts.
+  AR(1) of `DECOUPLED_BPS` with a half-life of 7 minutes fades in and out, which takes the
+  correlation of returns below 0.7 while it lasts.
 
 Volatility σ_t multiplies F, W, s and d alike: a daily cycle (±`CYCLE`, highest at 14:00 UTC)
 times exp(h), h Gaussian with sd `VOL_SD` and a half-life of 4 hours: clusters.
@@ -29,17 +31,20 @@ from simulator.hashing import Floats, make_key, normals, uniforms
 from simulator.instruments import Instrument
 
 MINUTES = 1440
-FACTOR_BPS = 20.0
+FACTOR_BPS = 30.0
 DAY_HALF_LIFE = 10.0
-CYCLE = 0.3
-VOL_SD = 0.3
+CYCLE = 0.25
+VOL_SD = 0.25
 BREAK_SHARE = 0.35
 BREAK_WALK_BPS = 14.0
-DECOUPLED_SHARE = 0.06
-DECOUPLED_BPS = 70.0
+DECOUPLED_SHARE = 0.08
+DECOUPLED_BPS = 60.0
+SWING_MIN = 30
+SWING_FLIP = 0.04
 
 _DAY_TAPS = 64
-_SPREAD_TAPS = 480
+_NOISE_TAPS = 100
+_SWING = np.convolve(np.clip((10.0 - np.arange(10)) / 6.0, 0.0, 1.0), np.full(5, 0.2))
 _KNOT_MIN, _KNOT_TAPS = 30, 32
 _BREAK_MIN, _BREAK_TAPS = 360, 40
 _DECOUPLED_MIN = 120
@@ -78,64 +83,75 @@ class Paths:
         path = np.log(instrument.level) + instrument.loading * factor
         if instrument.walk_bps:
             path = path + self._walk(instrument.symbol, day, instrument.walk_bps)
-        if instrument.spread_bps:
-            path = path + self._stationary(
-                instrument.symbol,
-                day,
-                instrument.spread_bps,
-                instrument.damping,
-                instrument.cycle_min,
-            )
+        if instrument.swing_bps:
+            path = path + self._swings(instrument.symbol, day, instrument.swing_bps)
+            path = path + self._noise(instrument.symbol, day, 3.0, 0.5**0.1)
         if instrument.breaks:
             path = path + self._broken_level(instrument.symbol, day)
         if instrument.decouples:
             path = path + self._decoupling(instrument.symbol, day)
         # Rounded so that the last bit of exp, log or a dot product on another machine is harmless.
-        return np.round(path, 9)
+        rounded: Floats = np.round(path, 9)
+        return rounded
 
     def _make_volatility(self, day: int) -> Floats:
         per_day = MINUTES // _KNOT_MIN
         knots = day * per_day + np.arange(-_KNOT_TAPS + 1, per_day + 1)
         taps = 0.5 ** (np.arange(_KNOT_TAPS) / 8.0)
         taps *= VOL_SD / np.sqrt((taps**2).sum())
-        h = np.convolve(normals(make_key(self.seed, "volatility"), knots), taps, mode="valid")
+        h = np.convolve(normals(self._key("volatility"), knots), taps, mode="valid")
         minutes = np.interp(np.arange(MINUTES) / _KNOT_MIN, np.arange(per_day + 1), h)
-        return self._cycle * np.exp(minutes - VOL_SD**2)
+        sigma: Floats = self._cycle * np.exp(minutes - VOL_SD**2)
+        return sigma
 
     def _walk(self, name: str, day: int, step_bps: float) -> Floats:
         decay = 0.5 ** (1.0 / DAY_HALF_LIFE)
         step = step_bps * 1e-4
-        shocks = normals(make_key(self.seed, "days", name), day + np.arange(-_DAY_TAPS + 1, 2))
+        shocks = normals(self._key("days", name), day + np.arange(-_DAY_TAPS + 1, 2))
         shocks *= step * np.sqrt(MINUTES)
         start, end = np.convolve(shocks, decay ** np.arange(_DAY_TAPS), mode="valid")
         sigma = step * self.volatility(day)
         minute = day * MINUTES + np.arange(MINUTES)
-        moves = sigma * normals(make_key(self.seed, "minutes", name), minute)
+        moves = sigma * normals(self._key("minutes", name), minute)
         return _tie(moves, sigma**2, start, end)
 
-    def _stationary(
-        self, name: str, day: int, sd_bps: float, damping: float, cycle_min: float
-    ) -> Floats:
-        lags = np.arange(_SPREAD_TAPS)
-        taps = damping**lags * np.cos(2.0 * np.pi * lags / cycle_min)
+    def _swings(self, name: str, day: int, height_bps: float) -> Floats:
+        per_day = MINUTES // SWING_MIN
+        slot = day * per_day + np.arange(-1, per_day + 1)
+        at = (uniforms(self._key("swing at", name), slot) * 0.4 * SWING_MIN).astype(np.int64)
+        is_flipped = uniforms(self._key("swing flip", name), slot) < SWING_FLIP
+        sign = np.where((slot % 2 == 0) ^ is_flipped, 1.0, -1.0)
+        size = np.exp(0.1 * normals(self._key("swing size", name), slot))
+        minute = slot * SWING_MIN + at
+        sigma = np.concatenate([self.volatility(day + shift) for shift in (-1, 0, 1)])
+        height = height_bps * 1e-4 * sign * size * sigma[minute - (day - 1) * MINUTES]
+        shocks = np.zeros(SWING_MIN * len(slot))
+        shocks[minute - slot[0] * SWING_MIN] = height
+        return np.convolve(shocks, _SWING)[SWING_MIN : SWING_MIN + MINUTES + 1]
+
+    def _noise(self, name: str, day: int, sd_bps: float, decay: float) -> Floats:
+        taps = decay ** np.arange(_NOISE_TAPS)
         taps *= sd_bps * 1e-4 / np.sqrt((taps**2).sum())
-        minute = day * MINUTES + np.arange(-_SPREAD_TAPS + 1, MINUTES + 1)
+        minute = day * MINUTES + np.arange(-_NOISE_TAPS + 1, MINUTES + 1)
         sigma = np.concatenate(
             [self.volatility(day - 1), self.volatility(day), self.volatility(day + 1)[:1]]
         )[-len(minute) :]
-        noise = sigma * normals(make_key(self.seed, "stationary", name), minute)
+        noise = sigma * normals(self._key("noise", name), minute)
         return np.convolve(noise, taps, mode="valid")
+
+    def _key(self, purpose: str, name: str = "") -> int:
+        return make_key(self.seed, purpose, name)
 
     def _broken_level(self, name: str, day: int) -> Floats:
         slots = MINUTES // _BREAK_MIN
         first = day * slots
         index = first + np.arange(-_BREAK_TAPS + 1, slots + 1)
-        is_broken = uniforms(make_key(self.seed, "broken", name), index) < BREAK_SHARE
+        is_broken = uniforms(self._key("broken", name), index) < BREAK_SHARE
         size = BREAK_WALK_BPS * 1e-4 * np.sqrt(_BREAK_MIN)
-        shifts = size * is_broken * normals(make_key(self.seed, "shift", name), index)
+        shifts = size * is_broken * normals(self._key("shift", name), index)
         levels = np.convolve(shifts, 0.93 ** np.arange(_BREAK_TAPS), mode="valid")
         minute = day * MINUTES + np.arange(MINUTES)
-        noise = normals(make_key(self.seed, "break walk", name), minute)
+        noise = normals(self._key("break walk", name), minute)
         parts = []
         for slot in range(slots):
             span = slice(slot * _BREAK_MIN, (slot + 1) * _BREAK_MIN)
@@ -147,14 +163,13 @@ class Paths:
     def _decoupling(self, name: str, day: int) -> Floats:
         slots = MINUTES // _DECOUPLED_MIN
         chosen = (
-            uniforms(make_key(self.seed, "decoupled", name), day * slots + np.arange(slots))
-            < DECOUPLED_SHARE
+            uniforms(self._key("decoupled", name), day * slots + np.arange(slots)) < DECOUPLED_SHARE
         )
         if not chosen.any():
             return np.zeros(MINUTES + 1)
         x = np.arange(_DECOUPLED_MIN) / _DECOUPLED_MIN
         envelope = np.append(np.outer(chosen, np.sin(np.pi * x) ** 0.5).ravel(), 0.0)
-        return envelope * self._stationary(name + " decoupled", day, DECOUPLED_BPS, 0.9, 1e9)
+        return envelope * self._noise(name + " decoupled", day, DECOUPLED_BPS, 0.9)
 
 
 def _tie(moves: Floats, variance: Floats, start: float, end: float) -> Floats:

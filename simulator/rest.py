@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.candles import INTERVALS_MS
+from simulator.columns import MINUTE_MS
 from simulator.limits import WEIGHT_LIMIT
-from simulator.market import INTERVALS_MS, MINUTE_MS, Market
-from simulator.tape import LISTED_MS
+from simulator.outline import LISTED_MS
+from simulator.streams import Exchange
 from simulator.wire import Dialect
 
 HOUR_MS = 60 * MINUTE_MS
@@ -24,6 +26,7 @@ class Answer:
     status: int
     body: str
     headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
 
 
 class Refusal(Exception):
@@ -37,7 +40,7 @@ class Refusal(Exception):
 class Rest:
     """All routes of one market. Answers depend on the query and `now_ms` only."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Exchange) -> None:
         self._market = market
         self._is_spot = market.market == "spot"
         self._dialects = {
@@ -72,13 +75,19 @@ class Rest:
             name, 1
         )
 
-    def answer(self, path: str, query: Query, now_ms: int) -> Answer:
-        """Return the answer to a GET; refusals are answers too."""
+    def answer(self, path: str, query: Query, clock_ms: int, now_ms: int) -> Answer:
+        """Return the answer to a GET; refusals are answers too.
+
+        Args:
+            clock_ms: what the exchange's clock says.
+            now_ms: the time up to which trades have happened, not below it.
+        """
         handler = self._routes.get(path)
         if handler is None:
-            return Answer(404, '{"code":-5000,"msg":"Path %s is invalid"}' % json.dumps(path)[1:-1])
+            return Answer(404, json.dumps({"code": -5000, "msg": f"Path {path} is invalid"}))
         try:
-            return Answer(200, handler(query, now_ms))
+            is_clock = path.endswith(("/time", "/exchangeInfo"))
+            return Answer(200, handler(query, clock_ms if is_clock else now_ms))
         except Refusal as refusal:
             return refusal.answer
 

@@ -8,8 +8,9 @@ with an event time E of 1 to 4 ms after T.
 from dataclasses import dataclass
 from typing import Protocol
 
-from simulator.market import INTERVALS_MS, Market
-from simulator.tape import take
+from simulator.candles import INTERVALS_MS, Candles
+from simulator.columns import Aggregates, Trades, take
+from simulator.instruments import Instrument
 from simulator.wire import Dialect
 
 LATENCY_MS = 5
@@ -32,7 +33,46 @@ class Source(Protocol):
         """Return what is to be sent by `now_ms`, None if nothing."""
 
 
-def make_source(name: str, market: Market, now_ms: int) -> Source | None:
+class Exchange(Protocol):
+    """What is traded, and all that is known of it at a time: a made-up market or a recording."""
+
+    seed: int
+    market: str
+    instruments: dict[str, Instrument]
+
+    def source(self, name: str, now_ms: int) -> Source | None:
+        """Return the stream called `name` from `now_ms` on, None if there is no such stream."""
+
+    def newest_aggregate(self, symbol: str, now_ms: int) -> int:
+        """Return the id of the last aggregate at or before `now_ms`."""
+
+    def newest_trade(self, symbol: str, now_ms: int) -> int:
+        """Return the id of the last raw trade at or before `now_ms`."""
+
+    def aggregate_at(self, symbol: str, ts_ms: int) -> int:
+        """Return the id of the first aggregate at or after `ts_ms`."""
+
+    def trade_at(self, symbol: str, ts_ms: int) -> int:
+        """Return the id of the first raw trade at or after `ts_ms`."""
+
+    def aggregates(self, symbol: str, first: int, last: int) -> Aggregates:
+        """Return the aggregates with ids first … last."""
+
+    def trades(self, symbol: str, first: int, last: int) -> Trades:
+        """Return the raw trades with ids first … last."""
+
+    def candles(
+        self, symbol: str, interval_ms: int, first_ms: int, last_ms: int, now_ms: int
+    ) -> Candles:
+        """Return the candles that open in first_ms … last_ms, the forming one as of `now_ms`."""
+
+    def funding(
+        self, symbol: str, first: int, last: int, every_ms: int
+    ) -> list[tuple[int, int, int]]:
+        """Return (time, rate · 10⁸, mark price in ticks) of funding events number first … last."""
+
+
+def make_source(name: str, market: Exchange, now_ms: int) -> Source | None:
     """Return the stream called `name` from `now_ms` on, None if there is no such stream."""
     symbol, _, kind = name.partition("@")
     if symbol != symbol.lower() or symbol.upper() not in market.instruments:
@@ -56,7 +96,7 @@ def route_of(name: str) -> str:
 
 
 class _AggregateSource:
-    def __init__(self, market: Market, symbol: str, dialect: Dialect, now_ms: int) -> None:
+    def __init__(self, market: Exchange, symbol: str, dialect: Dialect, now_ms: int) -> None:
         self._market, self._symbol, self._dialect = market, symbol, dialect
         self._next = market.aggregate_at(symbol, now_ms - LATENCY_MS + 1)
         self._next_ms = 0
@@ -78,7 +118,7 @@ class _AggregateSource:
 
 
 class _TradeSource:
-    def __init__(self, market: Market, symbol: str, dialect: Dialect, now_ms: int) -> None:
+    def __init__(self, market: Exchange, symbol: str, dialect: Dialect, now_ms: int) -> None:
         self._market, self._symbol, self._dialect = market, symbol, dialect
         self._next = market.trade_at(symbol, now_ms - LATENCY_MS + 1)
         self._next_ms = 0
@@ -100,7 +140,7 @@ class _TradeSource:
 
 class _KlineSource:
     def __init__(
-        self, market: Market, symbol: str, dialect: Dialect, interval: str, now_ms: int
+        self, market: Exchange, symbol: str, dialect: Dialect, interval: str, now_ms: int
     ) -> None:
         self._market, self._symbol, self._dialect = market, symbol, dialect
         self._interval, self._width = interval, INTERVALS_MS[interval]

@@ -2,16 +2,22 @@
 
 Rule 1: no float is formatted anywhere: prices are ticks, quantities lots, quotes ticks·lots.
 Rule 2: payloads are made one symbol at a time from columns, with one %-format per row.
+Rule 3: futures raw ids have holes, as the real ones do: every `HOLE_EVERY`-th id is no trade (the
+fault `non_trades` sends a record there). Spot ids and aggregate ids have none.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from simulator.candles import Candles
+from simulator.columns import Aggregates, Trades
+from simulator.hashing import Ints
 from simulator.instruments import Instrument
-from simulator.market import Candles
-from simulator.tape import Aggregates, Trades
 
 SPOT_DECIMALS = 8
+HOLE_EVERY = 16
 _BOOL = ("false", "true")
 
 
@@ -67,13 +73,18 @@ class Dialect:
                 '"X":"MARKET","m":%s,"st":1}'
             )
 
+    def raw_ids(self, numbers: Ints) -> Ints:
+        """Return the ids under which raw trades number 1, 2, … are known; -1 stays -1."""
+        if self.is_spot:
+            return numbers
+        return np.where(numbers < 0, numbers, numbers + (numbers - 1) // (HOLE_EVERY - 1))
+
     def aggregate_frames(self, rows: Aggregates, events: Sequence[int]) -> list[str]:
         """Return the `aggTrade` payloads of `rows`; `events` are their event times E."""
         price = self.price.texts(rows.price.tolist())
         qty = self.qty.texts(rows.qty.tolist())
-        ids, first, last, ts = (
-            column.tolist() for column in (rows.id, rows.first, rows.last, rows.ts)
-        )
+        ids, ts = rows.id.tolist(), rows.ts.tolist()
+        first, last = self.raw_ids(rows.first).tolist(), self.raw_ids(rows.last).tolist()
         maker = [_BOOL[flag] for flag in rows.is_buyer_maker.tolist()]
         quantities = (qty,) if self.is_spot else (qty, qty)
         form = self._aggregate
@@ -86,7 +97,7 @@ class Dialect:
         """Return the `trade` payloads of `rows`; `events` are their event times E."""
         price = self.price.texts(rows.price.tolist())
         qty = self.qty.texts(rows.qty.tolist())
-        ids, ts = rows.id.tolist(), rows.ts.tolist()
+        ids, ts = self.raw_ids(rows.id).tolist(), rows.ts.tolist()
         maker = [_BOOL[flag] for flag in rows.is_buyer_maker.tolist()]
         order = (
             (events, ids, price, qty, ts, maker)
@@ -103,7 +114,8 @@ class Dialect:
         return (
             f'{{"e":"kline","E":{event},"s":"{self.instrument.symbol}","k":{{"t":{start},'
             f'"T":{start + interval_ms - 1},"s":"{self.instrument.symbol}","i":"{interval}",'
-            f'"f":{rows.first[-1]},"L":{rows.last[-1]},"o":"{self.price.text(int(rows.open[-1]))}",'
+            f'"f":{self.raw_ids(rows.first)[-1]},"L":{self.raw_ids(rows.last)[-1]},'
+            f'"o":"{self.price.text(int(rows.open[-1]))}",'
             f'"c":"{self.price.text(int(rows.close[-1]))}",'
             f'"h":"{self.price.text(int(rows.high[-1]))}",'
             f'"l":"{self.price.text(int(rows.low[-1]))}",'
@@ -119,7 +131,8 @@ class Dialect:
         qty = self.qty.texts(rows.qty.tolist())
         maker = [_BOOL[flag] for flag in rows.is_buyer_maker.tolist()]
         form = '{"a":%d,"p":"%s","q":"%s","f":%d,"l":%d,"T":%d,"m":%s,"M":true}'
-        columns = [price, qty, rows.first.tolist(), rows.last.tolist(), rows.ts.tolist(), maker]
+        first, last = self.raw_ids(rows.first).tolist(), self.raw_ids(rows.last).tolist()
+        columns = [price, qty, first, last, rows.ts.tolist(), maker]
         if not self.is_spot:
             form = '{"a":%d,"p":"%s","q":"%s","nq":"%s","f":%d,"l":%d,"T":%d,"m":%s}'
             columns.insert(1, qty)
@@ -138,7 +151,7 @@ class Dialect:
             + last
             + "}"
         )
-        columns = (rows.id.tolist(), price, qty, quote, rows.ts.tolist(), maker)
+        columns = (self.raw_ids(rows.id).tolist(), price, qty, quote, rows.ts.tolist(), maker)
         return "[" + ",".join([form % v for v in zip(*columns, strict=True)]) + "]"
 
     def candle_rows(self, rows: Candles, interval_ms: int) -> str:
