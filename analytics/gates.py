@@ -41,10 +41,24 @@ def mask(series: PairSeries, params: Params, market: Market, past: History) -> F
     """
     ok = np.zeros(len(series.ts), dtype=np.bool_)
     rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
-    active = [GATES.index(name) for name in params.gates]
-    can_trade = np.isfinite(series.beta_trade[rows])
-    ok[rows] = passed(series, params, market, past, rows)[active].all(axis=0) & can_trade
+    flags = tradable(series, params, market, past, rows)
+    if "worth_it" in params.gates:
+        flags &= worth_it(series, params, market, past, rows)
+    ok[rows] = flags
     return ok
+
+
+def tradable(
+    series: PairSeries, params: Params, market: Market, past: History, rows: Ints
+) -> Flags:
+    """Return where every active gate but `worth_it` passes, and the size of a trade is known.
+
+    Of the levels, only `stop` matters, and only where the machine may not enter anyway.
+    """
+    active = [GATES.index(name) for name in params.gates if name != "worth_it"]
+    known = np.isfinite(series.beta_trade[rows])
+    result: Flags = passed(series, params, market, past, rows)[active].all(axis=0) & known
+    return result
 
 
 def passed(series: PairSeries, params: Params, market: Market, past: History, rows: Ints) -> Flags:
@@ -58,7 +72,6 @@ def passed(series: PairSeries, params: Params, market: Market, past: History, ro
     correlation = series.correlation[rows]
     ratio = notional_ratio(series, params, rows)
     regime = regime_if_flat(series, params, rows)
-    edge, needed = past.edge_bps(rows), needed_edge_bps(series, params, market, past, rows)
     return np.stack(
         (
             ~np.any(list(unknowns(series, params, rows).values()), axis=0),
@@ -67,9 +80,17 @@ def passed(series: PairSeries, params: Params, market: Market, past: History, ro
             series.stationary[rows] == 1,
             (regime != Regime.BROKEN) & (regime != Regime.TRENDING),
             (ratio >= MIN_RATIO) & (ratio <= MAX_RATIO),
-            edge >= needed,
+            worth_it(series, params, market, past, rows),
         )
     )
+
+
+def worth_it(
+    series: PairSeries, params: Params, market: Market, past: History, rows: Ints
+) -> Flags:
+    """Return where the expected edge is known and covers what a round trip is expected to cost."""
+    result: Flags = past.edge_bps(rows) >= needed_edge_bps(series, params, market, past, rows)
+    return result
 
 
 def unknowns(series: PairSeries, params: Params, rows: Ints) -> dict[str, Flags]:
@@ -124,6 +145,8 @@ def round_trip_cost_bps(
     rule's past entries were on average.
     """
     trading = np.full(len(rows), trading_cost_bps(params, market))
+    if params.funding_bps_8h == 0.0:
+        return trading
     return trading + expected_funding_bps(
         side=-np.sign(series.zscore[rows]),
         notional_ratio=notional_ratio(series, params, rows),

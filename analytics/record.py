@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
-from analytics.machine import Event, Levels, break_rows, walk
+from analytics.machine import Event, Levels, break_rows, readonly, walk
 from analytics.series import PairSeries
 from analytics.trades import Tape, Terms, Trades, closed_rows, fill
 from model import Floats, Ints, Record
@@ -17,6 +18,19 @@ from params import Params
 
 MIN_ENTRIES = 10
 WILSON_Z = 1.959963984540054  # 97.5 % point of the normal distribution
+
+
+@njit(nogil=True, cache=True)
+def _counts(  # type: ignore[no-untyped-def]
+    ends, rows
+):
+    out = np.empty(len(rows), np.int64)
+    n = 0
+    for i in range(len(rows)):
+        while n < len(ends) and ends[n] < rows[i]:
+            n += 1
+        out[i] = n
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +48,13 @@ class History:
     held_mean: Floats
 
     def count(self, rows: Ints) -> Ints:
-        """Return how many entries were closed, by their fill, before each of the rows."""
-        result: Ints = np.searchsorted(self.exit_fill, rows, side="left")
-        return result
+        """Return how many entries were closed, by their fill, before each of the rows.
+
+        Args:
+            rows: (m,) row numbers, ascending.
+        """
+        counts: Ints = _counts(readonly(self.exit_fill), readonly(rows))
+        return counts
 
     def edge_bps(self, rows: Ints) -> Floats:
         """Return the expected edge on each of the rows, NaN with fewer than 10 entries."""
@@ -45,9 +63,14 @@ class History:
 
     def at(self, row: int) -> Record:
         """Return n, k and the Wilson 95 % interval as they stood on `row`."""
-        n = int(np.searchsorted(self.exit_fill, row, side="left"))
+        n = int(self.count(np.array([row]))[0])
         k = int(self.wins[n])
         return Record(n, k, *wilson(k, n))
+
+
+NO_HISTORY = History(
+    np.empty(0, np.int64), np.zeros(1, np.int64), np.full(1, math.nan), np.full(1, math.nan)
+)
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
@@ -72,7 +95,7 @@ def past_entries(series: PairSeries, params: Params, tape: Tape, terms: Terms) -
     known = np.isfinite(series.beta_trade)  # z is known wherever the machine looks at it
     breaks = break_rows(series.start)
     found = walk(series.zscore, known, breaks, series.half_life, Levels.of(params), hi=hi)
-    return fill(found, tape, terms, hi=hi)
+    return fill(found, tape, terms, hi=hi, with_path=False)
 
 
 def history(trades: Trades, notional: float) -> History:

@@ -207,9 +207,10 @@ def _path(  # type: ignore[no-untyped-def]
 def _fill(  # type: ignore[no-untyped-def]
     entry_row, exit_row, side, reason, hi,
     open_y, open_x, close_y, close_x, is_real, beta, rate_y, rate_x,
-    notional, is_raw, at_close, fee, slippage,
+    notional, is_raw, at_close, fee, slippage, with_path,
 ):  # fmt: skip
     most = len(entry_row)
+    with_path = with_path or len(rate_y) > 0
     rows = np.empty((5, most), np.int64)
     codes = np.empty((2, most), np.int8)
     out = np.empty((13, most))
@@ -237,9 +238,11 @@ def _fill(  # type: ignore[no-untyped-def]
             exit_y, exit_x = open_y[end], open_x[end]
         b = beta[entry_row[i]]
         qty_y, qty_x = legs(side[i], b, entry_y, entry_x, notional, is_raw)
-        worst, best, funding = _path(
-            begin, last, qty_y, qty_x, entry_y, entry_x, close_y, close_x, rate_y, rate_x
-        )
+        worst, best, funding = 0.0, 0.0, 0.0
+        if with_path:
+            worst, best, funding = _path(
+                begin, last, qty_y, qty_x, entry_y, entry_x, close_y, close_x, rate_y, rate_x
+            )
         turned = abs(qty_y) * (entry_y + exit_y) + abs(qty_x) * (entry_x + exit_x)
         rows[0, n], rows[1, n], rows[2, n] = entry_row[i], signal, begin
         rows[3, n], rows[4, n] = end, last
@@ -253,7 +256,7 @@ def _fill(  # type: ignore[no-untyped-def]
     return rows[:, :n], codes[:, :n], out[:, :n]
 
 
-def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int) -> Trades:
+def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int, with_path: bool = True) -> Trades:
     """Fill the machine's positions on the rows below `hi`.
 
     Both legs fill on the first row after the signal with real bars on both legs, at its open
@@ -266,11 +269,19 @@ def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int) -> Trades:
         tape: prices, β and funding of the whole grid.
         terms: notional in quote currency, costs as fractions of a fill's notional.
         hi: rows from here on do not exist.
+        with_path: look at the closes in between for `mae` and `mfe`; else these are 0.
     Returns:
         Trades. `mae`, `mfe` are gross PnL in quote currency at the closes held, 0 included.
     """
     rows, codes, out = _fill(
-        walk.entry_row, walk.exit_row, walk.side, walk.reason, hi, *map(readonly, tape), *terms
+        walk.entry_row,
+        walk.exit_row,
+        walk.side,
+        walk.reason,
+        hi,
+        *map(readonly, tape),
+        *terms,
+        with_path,
     )
     return Trades(*rows, *codes, *out)
 
