@@ -122,7 +122,8 @@ def test_shipped_code_does_not_write_to_the_terminal(word):
     bad = [
         f"{name}:{node.lineno}"
         for name, tree in TREES.items()
-        if name.split("/")[0] not in {"tests", "benchmarks", ".ci", "docs", "cli"} and name not in ends
+        if name.split("/")[0] not in {"tests", "benchmarks", ".ci", "docs", "cli"}
+        and name not in ends
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == word[:-1]
     ]

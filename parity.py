@@ -1,0 +1,222 @@
+"""Live against replay: what the ledger says was decided, beside the same rule on the same bars.
+
+The replay sees the bars as they were first closed. Where it still disagrees there is a cause, and
+it is named: a difference nobody can explain is a bug in one of the two.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from analytics.decision import decide
+from analytics.rule import Play, play
+from analytics.series import PairSeries, analyse
+from model import BarRows, Bars, ConfigError, Market, Quality, SymbolInfo, Timeframe
+from params import Params
+from storage.ledger import DecisionRow
+from storage.store import Store
+from study import Span, load_bars
+
+MOST_DECISIONS = 1_000_000
+NUMBERS_AGREE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was said on a row: the signal, and the first gate in its way ("" if none)."""
+
+    signal: str
+    gate: str
+
+    def __str__(self) -> str:
+        return f"{self.signal} ({self.gate})" if self.gate else self.signal
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row on which live and replay disagree, and why."""
+
+    ts: int
+    live: Verdict
+    replayed: Verdict | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """One stretch of the ledger under one rule, compared row by row.
+
+    `rows` were evaluated live. `entries_live` counts the signals other than HOLD that began on a
+    row, `entries_replayed` the same of the replay.
+    """
+
+    rule: Params
+    first_ts: int
+    last_ts: int
+    rows: int
+    decisions: int
+    entries_live: int
+    entries_replayed: int
+    differences: tuple[Difference, ...]
+
+
+def compare(
+    store: Store, span: Span, *, market: Market, y: str | None = None, x: str | None = None
+) -> Iterator[Parity]:
+    """Yield one comparison per rule that ran in the span, oldest first.
+
+    Args:
+        span: which rows; `rows` is how many are loaded before the first, as live had them.
+        y, x: only decisions on these legs.
+    """
+    listed = store.ledger.decisions(
+        y=y, x=x, start_ms=span.start_ms, end_ms=span.end_ms, limit=MOST_DECISIONS
+    )
+    listed.reverse()
+    stretches = [list(part) for _, part in groupby(listed, key=_rule_key)]
+    for at, stretch in enumerate(stretches):
+        following = stretches[at + 1][0].ts - 1 if at + 1 < len(stretches) else span.end_ms
+        yield _compare(store, stretch, following, span.rows, market)
+
+
+def _rule_key(row: DecisionRow) -> str:
+    return repr(sorted(row.inputs["params"].items()))
+
+
+def _compare(
+    store: Store, stretch: Sequence[DecisionRow], end_ms: int | None, lead: int, market: Market
+) -> Parity:
+    rule = Params.parse(stretch[0].inputs["params"])
+    span = Span(stretch[0].ts, end_ms)
+    evaluated, _ = store.ledger.fresh(
+        rule.y, rule.x, rule.timeframe, start_ms=span.start_ms, end_ms=end_ms
+    )
+    legs = [
+        as_first_closed(store, symbol, rule.timeframe, span, lead) for symbol in (rule.y, rule.x)
+    ]
+    series = analyse(legs[0], legs[1], rule)
+    played = play(series, rule, market=market)
+    live = _in_force(stretch, evaluated.tolist())
+    replayed = {
+        ts: _verdict(series, rule, played, row, market)
+        for ts, row in zip(evaluated.tolist(), _rows_of(series, evaluated), strict=True)
+        if 0 <= row < played.hi
+    }
+    return Parity(
+        rule,
+        span.start_ms or 0,
+        int(evaluated[-1]) if len(evaluated) else stretch[-1].ts,
+        len(evaluated),
+        len(stretch),
+        _entries(live.values()),
+        _entries(replayed.values()),
+        tuple(_differences(stretch, live, replayed, series)),
+    )
+
+
+def as_first_closed(store: Store, symbol: str, timeframe: Timeframe, span: Span, lead: int) -> Bars:
+    """Return the closed bars of a span as each was when it closed, later revisions undone.
+
+    Raises:
+        ConfigError: nothing is stored of the symbol.
+    """
+    bars = load_bars(store, symbol, timeframe, span, lead=lead)
+    if not len(bars):
+        raise ConfigError(f"nothing is stored of {symbol} in this span")
+    first = store.ledger.first_closed(
+        symbol, timeframe, start_ms=int(bars.ts[0]), end_ms=int(bars.ts[-1])
+    )
+    return _revised(bars, first) if len(first) else bars
+
+
+def _revised(bars: Bars, first: BarRows) -> Bars:
+    known = np.isin(first.ts, bars.ts)
+    at = np.searchsorted(bars.ts, first.ts[known])
+    columns: dict[str, Any] = {name: getattr(bars, name).copy() for name in Bars.__slots__[2:]}
+    for name in ("open", "high", "low", "close", "volume", "quote_volume", "trades", "quality"):
+        columns[name][at] = getattr(first, name)[known]
+    for column in columns.values():
+        column.flags.writeable = False
+    return Bars(bars.symbol, bars.timeframe, **columns)
+
+
+def _rows_of(series: PairSeries, times: np.ndarray) -> list[int]:
+    at = np.searchsorted(series.ts, times)
+    at[at == len(series.ts)] = 0
+    return np.where(series.ts[at] == times, at, -1).tolist() if len(series.ts) else [-1] * len(at)
+
+
+def _verdict(series: PairSeries, rule: Params, played: Play, row: int, market: Market) -> Verdict:
+    lot = SymbolInfo("", tick_size=1e-8, lot_size=1e-8)
+    decision = decide(series, rule, played, row, market=market, info_y=lot, info_x=lot)
+    gate = next((gate.name for gate in decision.gates if not gate.passed), "")
+    return Verdict(decision.signal, gate)
+
+
+def _in_force(stretch: Sequence[DecisionRow], times: Sequence[int]) -> dict[int, Verdict]:
+    """What the ledger says on each row: its newest entry at or before it."""
+    changes = np.array([row.ts for row in stretch])
+    at = np.searchsorted(changes, times, side="right") - 1
+    return {
+        ts: Verdict(stretch[index].signal, stretch[index].gate)
+        for ts, index in zip(times, at.tolist(), strict=True)
+    }
+
+
+def _entries(verdicts: Any) -> int:
+    signals = [verdict.signal for verdict in verdicts]
+    pairs = zip(["HOLD", *signals], signals, strict=False)
+    return sum(now != "HOLD" and now != before for before, now in pairs)
+
+
+def _differences(
+    stretch: Sequence[DecisionRow],
+    live: dict[int, Verdict],
+    replayed: dict[int, Verdict],
+    series: PairSeries,
+) -> Iterator[Difference]:
+    recorded = {row.ts: row for row in stretch}
+    before: tuple[Verdict, Verdict | None] | None = None
+    for ts, said in live.items():
+        again = replayed.get(ts)
+        if again == said:
+            before = None
+        elif (said, again) != before:  # a stretch of the same difference is one
+            before = (said, again)
+            yield Difference(ts, said, again, _cause(recorded.get(ts), said, again, series, ts))
+
+
+def _cause(
+    row: DecisionRow | None,
+    said: Verdict,
+    again: Verdict | None,
+    series: PairSeries,
+    ts: int,
+) -> str:
+    if again is None:
+        return "the row is not in the stored bars"
+    index = int(np.searchsorted(series.ts, ts))
+    if series.quality[index] == Quality.PARTIAL:
+        return "a bar is known to be incomplete"
+    if row is not None:
+        moved = _moved(row.inputs, series, index)
+        if moved:
+            return f"the inputs differ: {moved}"
+    if "worth_it" in (said.gate, again.gate):
+        return "the record of past entries covers other rows"
+    if row is None:
+        return "live evaluated several rows at once"
+    return "unexplained"
+
+
+def _moved(inputs: Any, series: PairSeries, index: int) -> str:
+    texts = []
+    for name in ("price_y", "price_x", "zscore", "correlation"):
+        was, now = inputs.get(name), float(getattr(series, name)[index])
+        if was is None or abs(was - now) <= NUMBERS_AGREE * max(1.0, abs(was)):
+            continue
+        texts.append(f"{name} was {was:.6g} live, {now:.6g} replayed")
+    return ", ".join(texts)
