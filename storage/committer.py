@@ -156,6 +156,11 @@ class Committer:
             self._bytes = self.run(postgres_bytes)
         return pause
 
+    @property
+    def wal_bytes(self) -> int:
+        """Size of SQLite's write-ahead log now."""
+        return self._checkpoints.wal_bytes
+
     def database_bytes(self) -> int:
         """Return the size of the database, with its WAL; on PostgreSQL as of a minute ago."""
         return file_bytes(self.database.path) if self.database.path else self._bytes

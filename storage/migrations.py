@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, select
 from model import StorageError
 from storage import schema
 from storage.database import Database
-from storage.schema import APPLICATION_ID, SCHEMA_VERSION, metadata, schema_version
+from storage.schema import APPLICATION_ID, SCHEMA_VERSION, VIEWS, metadata, schema_version
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ def _add_alerts_and_ledger(connection: Connection) -> None:
         *(schema.decisions, schema.fresh_rows, schema.first_closed),
     ):
         table.create(connection)
+    _create_views(connection)
 
 
 STEPS: Mapping[int, Step] = {1: _add_alerts_and_ledger}
@@ -86,6 +87,12 @@ def _create(connection: Connection, database: Database) -> None:
     if database.is_sqlite:
         connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
     metadata.create_all(connection)
+    _create_views(connection)
+
+
+def _create_views(connection: Connection) -> None:
+    for name, select_sql in VIEWS.items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {select_sql}")
 
 
 def _upgrade(connection: Connection, found: int, newest: int, steps: Mapping[int, Step]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from model import Quality
+from storage.codec import RAW, TAG_BITS, TAG_MASK
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x50414952  # "PAIR": marks a SQLite file as ours
@@ -243,3 +244,26 @@ first_closed = Table(
     _whole("quality", SmallInteger),
     sqlite_with_rowid=False,
 )
+
+
+def _plain(column: str) -> str:
+    """SQL for a packed price or quantity as a number; null where it is no short decimal."""
+    powers = " ".join(f"WHEN {power} THEN 1e{power}" for power in range(RAW))
+    mantissa = f"CAST(abs({column}) >> {TAG_BITS} AS DOUBLE PRECISION)"
+    return f"{mantissa} / CASE abs({column}) & {TAG_MASK} {powers} END"
+
+
+_FROM_SERIES = "JOIN series ON series.id = series_id JOIN sources ON sources.id = source_id"
+
+# For people and notebooks that read the database directly; the program does not use them.
+VIEWS = {
+    "readable_trades": (
+        "SELECT venue, stream, symbol, trade_id, ts,"
+        f" {_plain('price')} AS price, {_plain('qty')} AS qty, qty < 0 AS buyer_maker"
+        f" FROM trades {_FROM_SERIES}"
+    ),
+    "readable_bars": (
+        "SELECT venue, stream, symbol, timeframe AS seconds, ts, layer, open, high, low, close,"
+        f" volume, quote_volume, trades, quality FROM bars {_FROM_SERIES}"
+    ),
+}

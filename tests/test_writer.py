@@ -261,6 +261,31 @@ def test_disk_full_keeps_the_queue_says_so_and_catches_up(sqlite_url, open_store
     assert_bars_equal_trades(store, [trade(1), *trades])
 
 
+@pytest.mark.parametrize(
+    ("forbid", "allow", "says"),
+    [
+        ("PRAGMA query_only=1", "PRAGMA query_only=0", "readonly"),
+        ("PRAGMA busy_timeout=1", "PRAGMA busy_timeout=5000", "locked"),
+    ],
+)
+def test_read_only_or_locked_is_waited_out(sqlite_url, open_store, forbid, allow, says):
+    store = open_store(sqlite_url)
+    connection = store.access.committer.connection.connection.driver_connection
+    other = open_file(store.access.database.path, "rw")
+    connection.execute(forbid)
+    if says == "locked":
+        other.execute("BEGIN IMMEDIATE")
+    store.writer.start()
+    put(store, [trade(1)])
+    wait_until(lambda: says in store.writer.health().last_error)
+    assert store.writer.health().is_alive
+    other.close()
+    connection.execute(allow)
+    assert store.writer.flush()
+    assert store.writer.health().last_error == ""
+    assert len(stored(store)) == 1
+
+
 def test_disk_full_fails_a_question_but_keeps_what_must_be_stored(sqlite_url, open_store):
     store = open_store(sqlite_url)
     store.writer.start()

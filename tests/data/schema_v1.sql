@@ -1,0 +1,22 @@
+-- A SQLite database as version 1 of the schema made it, with a few rows.
+PRAGMA auto_vacuum=2;
+PRAGMA application_id=1346455890;
+CREATE TABLE schema_version (version INTEGER NOT NULL, PRIMARY KEY (version));
+CREATE TABLE sources (id INTEGER NOT NULL, venue VARCHAR NOT NULL, stream VARCHAR NOT NULL, commits BIGINT DEFAULT '0' NOT NULL, PRIMARY KEY (id), UNIQUE (venue, stream));
+CREATE TABLE trades (series_id INTEGER NOT NULL, trade_id BIGINT NOT NULL, ts BIGINT NOT NULL, price BIGINT NOT NULL, qty BIGINT NOT NULL, PRIMARY KEY (series_id, trade_id)) WITHOUT ROWID;
+CREATE TABLE bars (series_id INTEGER NOT NULL, timeframe INTEGER NOT NULL, ts BIGINT NOT NULL, layer SMALLINT NOT NULL, open FLOAT NOT NULL, high FLOAT NOT NULL, low FLOAT NOT NULL, close FLOAT NOT NULL, volume FLOAT NOT NULL, quote_volume FLOAT NOT NULL, trades BIGINT NOT NULL, low_id BIGINT NOT NULL, high_id BIGINT NOT NULL, quality SMALLINT NOT NULL, PRIMARY KEY (series_id, timeframe, ts, layer)) WITHOUT ROWID;
+CREATE TABLE marks (series_id INTEGER NOT NULL, next_id BIGINT NOT NULL, last_ts BIGINT NOT NULL, last_price FLOAT NOT NULL, PRIMARY KEY (series_id));
+CREATE TABLE gaps (series_id INTEGER NOT NULL, position INTEGER NOT NULL, first_id BIGINT NOT NULL, last_id BIGINT NOT NULL, start_ms BIGINT NOT NULL, end_ms BIGINT NOT NULL, state VARCHAR NOT NULL, PRIMARY KEY (series_id, position));
+CREATE TABLE symbols (series_id INTEGER NOT NULL, tick_size FLOAT NOT NULL, lot_size FLOAT NOT NULL, status VARCHAR NOT NULL, PRIMARY KEY (series_id));
+CREATE TABLE config (name VARCHAR NOT NULL, version INTEGER NOT NULL, ts BIGINT NOT NULL, body TEXT, PRIMARY KEY (name, version));
+CREATE TABLE series (id INTEGER NOT NULL, source_id INTEGER NOT NULL, symbol VARCHAR NOT NULL, PRIMARY KEY (id), UNIQUE (source_id, symbol), FOREIGN KEY(source_id) REFERENCES sources (id));
+INSERT INTO schema_version VALUES (1);
+INSERT INTO sources VALUES (1, 'binance-spot', 'aggTrade', 7), (2, 'binance-spot', '', 0);
+INSERT INTO series VALUES (1, 1, 'BTCUSDT'), (2, 2, 'BTCUSDT');
+INSERT INTO trades VALUES (1, 41, 60500, 102595922, -80017);
+INSERT INTO trades VALUES (1, 42, 61500, 160592, 81);
+INSERT INTO bars VALUES (1, 60, 60000, 0, 64122.45, 64122.45, 10037.0, 10037.0, 6.0, 60000.0, 2, 41, 42, 0);
+INSERT INTO bars VALUES (2, 60, 0, 1, 5.0, 6.0, 4.0, 5.5, 9.0, 45.0, 3, -1, -1, 2);
+INSERT INTO marks VALUES (1, 43, 61500, 10037.0);
+INSERT INTO gaps VALUES (1, 0, -1, -1, 0, 60500, 'given_up');
+INSERT INTO config VALUES ('rule', 1, 5, '{"window":50}');
