@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli import copies, history, integrity
+from cli import backtest, copies, history, integrity, parity
 from model import PairsError
 from settings import Settings
 
 FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (integrity, history, copies)
+COMMANDS = (integrity, history, backtest, parity, copies)
 
 
 def build_parser() -> argparse.ArgumentParser:

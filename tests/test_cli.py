@@ -1,15 +1,20 @@
+import csv
+import json
 import sqlite3
 
 import numpy as np
 import pytest
 
 from analytics.bars import BarBook
+from analytics.trades import COLUMNS
 from cli.__main__ import build_parser, main
 from cli.words import say_table, to_ms, to_params, to_text
-from model import Batch, ConfigError, Gap, Mark, Stream, Trade
+from model import Batch, ConfigError, Gap, Mark, Market, Stream, Trade
 from params import Params
 from simulator.exchange import SimulatedExchange
 from storage.store import Store
+from study import Span, run_backtest
+from tests.study_pairs import candles, put, walk_pair
 
 START = 1_767_225_600_000  # 2026-01-01
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -122,7 +127,7 @@ def test_say_table_empty_prints_nothing(capsys):
 # -- the frame --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["check", "history", "backup", "restore"])
+@pytest.mark.parametrize("command", ["check", "history", "backtest", "parity", "backup", "restore"])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
@@ -146,7 +151,7 @@ def test_refused_setting_is_one_line(run, monkeypatch):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["check"])
+@pytest.mark.parametrize("command", ["check", "backtest", "parity"])
 def test_missing_database_is_said_and_not_made(run, url, tmp_path, command):
     code, _, err = run(command)
     assert code == 2
@@ -295,3 +300,98 @@ def test_history_needs_a_real_exchange(run, url, monkeypatch):
     code, _, err = run("history", "BTCUSDT", "--start", "2026-01-01")
     assert code == 2
     assert "PAIRS_VENUE" in err
+
+
+# -- backtest --------------------------------------------------------------------
+
+
+@pytest.fixture
+def paired(url):
+    """A database with 900 minutes of a pair that reverts."""
+    with Store.open(url, venue="binance-spot", stream=Stream.AGG_TRADE) as store:
+        store.writer.start()
+        y, x = walk_pair()
+        put(store, Batch([], klines=candles("BTCUSDT", y) + candles("ETHUSDT", x)))
+    return url
+
+
+def expected(url, rule, span):
+    with Store.open(url, venue="binance-spot", stream=Stream.AGG_TRADE) as store:
+        return run_backtest(store, rule, span, market=Market.SPOT)
+
+
+def test_backtest_json_is_the_functions_result(run, paired):
+    code, out, err = run("backtest", "gates=warm", "entry=1.8", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    want = expected(paired, Params(gates=("warm",), entry=1.8), Span())
+    assert found["metrics"]["net"]["pnl"] == want.metrics.net.pnl
+    assert found["trades"] == want.trade_rows()
+    assert found["equity"]["net"] == want.equity.net.tolist()
+    assert found["simulated"] is False
+
+
+def test_backtest_prints_net_beside_gross(run, paired):
+    code, out, _ = run("backtest", "gates=warm")
+    assert code == 0
+    assert "BTCUSDT on ETHUSDT, 1m, ols, stored data" in out
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
+    want = expected(paired, Params(gates=("warm",)), Span()).metrics
+    assert rows["pnl"] == [f"{want.net.pnl:,.4f}", f"{want.gross.pnl:,.4f}"]
+    assert rows["trades"] == [str(want.net.trades)] * 2
+
+
+def test_backtest_writes_csv_at_full_precision(run, paired, tmp_path):
+    files = tmp_path / "trades.csv", tmp_path / "equity.csv"
+    words = ("--trades", str(files[0]), "--equity", str(files[1]))
+    assert run("backtest", "gates=warm", *words)[0] == 0
+    want = expected(paired, Params(gates=("warm",)), Span())
+    with files[0].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [float(row["net_pnl"]) for row in rows] == want.trades.net_pnl.tolist()
+    with files[1].open(newline="") as file:
+        equity = list(csv.DictReader(file))
+    assert list(equity[0]) == ["ts", "gross", "net", "drawdown"]
+    assert [float(row["net"]) for row in equity] == want.equity.net.tolist()
+    assert files[0].read_bytes().count(b"\r") == 0
+
+
+def test_backtest_dates_are_those_of_the_api(run, paired):
+    start, end = START + 400 * 60_000, START + 700 * 60_000
+    words = ("--start", to_text(start), "--end", str(end))
+    found = json.loads(run("backtest", "gates=warm", "--json", *words)[1])
+    assert (found["equity"]["ts"][0], found["equity"]["ts"][-1]) == (start, end)
+    want = expected(paired, Params(gates=("warm",)), Span(start, end))
+    assert found["trades"] == want.trade_rows()
+
+
+def test_backtest_starts_from_the_running_rule(run, paired):
+    with Store.open(paired, venue="binance-spot", stream=Stream.AGG_TRADE) as store:
+        store.config.put("rule", Params(window=70, gates=("warm",)).as_dict(), now_ms=START)
+    assert json.loads(run("backtest", "--json")[1])["params"]["window"] == 70
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("entry=0.1",), "exit must be below entry"),
+        (("window",), "parameters must be like window=60"),
+        (("x=SOLUSDT",), "x SOLUSDT has no stored 1m bars"),
+        (("--start", "2026-01-02", "--end", "2026-01-01"), "end must not be before start"),
+        (("--start", "2027-01-01"), "has no stored 1m bars"),
+        (("--trades", "/nowhere/at/all.csv"), "/nowhere/at/all.csv: No such file"),
+    ],
+)
+def test_backtest_bad_request_is_one_line(run, paired, words, text):
+    code, out, err = run("backtest", *words)
+    assert (code, out) == (2, "")
+    assert text in err
+    assert err.count("\n") == 1
+
+
+# -- parity ----------------------------------------------------------------------
+
+
+def test_parity_without_decisions_says_so(run, paired):
+    assert run("parity") == (0, "no decision was recorded in this span\n", "")
