@@ -1,0 +1,323 @@
+"""Alerts at work: shows each enabled rule its observations and stores what the machine says.
+
+Called after each tick. A rule's state and the events it fires are stored in one transaction, so a
+restart neither repeats nor forgets: closed rows that came while the process was down are shown to
+the machine in order. Nothing here waits for the database or the network on the tick thread.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from alerts.forms import event_json, identity, rule_json, stored_event
+from alerts.observe import observations
+from analytics.alerts import AlertEvent, AlertRule, AlertState, evaluate
+from engine import Engine
+from model import ConfigError, PairsError, StorageError
+from params import Params
+from storage.alerts import AlertEvent as StoredEvent
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+RECENT = 50
+SAVE_EVERY_S = 60.0
+# An event of a row that closed while the process was down is listed, but nobody is woken for it.
+OLDEST_TOLD_MS = 600_000
+SEEDED = "alerts.seeded"
+FOLLOWED = {
+    "y": "y",
+    "x": "x",
+    "timeframe": "timeframe",
+    "threshold": "entry",
+    "exit_threshold": "exit",
+    "min_correlation": "min_correlation",
+}
+
+
+class Notifier(Protocol):
+    """Tells an event to the outside; must not block."""
+
+    def send(self, event: Mapping[str, Any]) -> None:
+        """Take an event in for delivery."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    id: int
+    body: dict[str, Any]
+    rule: AlertRule
+    state: AlertState
+    saved: AlertState | None = None
+    saved_s: float = 0.0
+    problem: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        follows = bool(self.body.get("follows"))
+        return rule_json(self.id, self.rule, self.state, follows=follows, problem=self.problem)
+
+
+class AlertService:
+    """The alert rules of this process. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        notifier: Notifier,
+        engine: Engine,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Nothing is read before the first tick or call."""
+        self._store, self._notifier, self._engine, self._clock = store, notifier, engine, clock
+        self._lock, self._editing = threading.RLock(), threading.Lock()
+        self._entries: dict[int, _Entry] = {}
+        self._watched: dict[Params, ExitStack] = {}
+        self._recent_lock = threading.Lock()
+        self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
+        self._is_loaded = False
+        self._running: Params | None = None
+        self._load_problem = ""
+
+    def use(self, store: Store) -> None:
+        """Work on another venue's states and events from now on; the rules are the same."""
+        with self._lock:
+            self._store, self._is_loaded = store, False
+
+    # -- after each tick ------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Show every enabled rule what is new."""
+        with self._lock:
+            try:
+                self._load()
+            except StorageError as error:
+                if str(error) != self._load_problem:
+                    log.warning("alert rules cannot be read yet: %s", error)
+                self._load_problem = str(error)
+                return
+            self._resolve_followers()
+            wanted = {entry.id: self._params_of(entry.rule) for entry in self._enabled()}
+            self._watch_only(set(wanted.values()))
+            for entry in self._enabled():
+                self._show(entry, wanted[entry.id])
+
+    def _enabled(self) -> list[_Entry]:
+        return [entry for entry in self._entries.values() if entry.rule.enabled]
+
+    def _params_of(self, rule: AlertRule) -> Params:
+        running = self._engine.rule
+        legs = {"y": rule.y, "x": rule.x, "timeframe": rule.timeframe}
+        return running.model_copy(update=legs)
+
+    def _watch_only(self, wanted: set[Params]) -> None:
+        for params in set(self._watched) - wanted:
+            self._watched.pop(params).close()
+        for params in wanted - set(self._watched):
+            stack = ExitStack()
+            try:
+                stack.enter_context(self._engine.watch(params))
+            except ConfigError:
+                continue  # said by `_show`, and tried again at the next tick
+            self._watched[params] = stack
+
+    def _show(self, entry: _Entry, params: Params) -> None:
+        try:
+            view = self._engine.view(params)
+        except PairsError as error:
+            entry.problem = str(error)
+            return
+        entry.problem = ""
+        state = entry.state
+        fired: list[AlertEvent] = []
+        for seen in observations(entry.rule, state, view):
+            state, events = evaluate(entry.rule, state, seen)
+            fired += events
+        entry.state = state
+        self._save(entry, fired, now_ms=int(view.status["server_ms"]))
+
+    def _save(self, entry: _Entry, fired: list[AlertEvent], *, now_ms: int) -> None:
+        # Rows without an event are shown again after a crash, with the same outcome: the newest
+        # row's time alone need not be stored at once.
+        is_due = self._clock() - entry.saved_s >= SAVE_EVERY_S
+        same = entry.saved is not None and entry.saved._replace(row_ts=entry.state.row_ts)
+        if not fired and entry.state == same and (entry.saved == entry.state or not is_due):
+            return
+        events = [stored_event(entry.id, entry.rule, event) for event in fired]
+        body = {**entry.state._asdict(), "of": identity(entry.rule)}
+        future = self._store.alerts.record({entry.id: body}, events)
+        entry.saved, entry.saved_s = entry.state, self._clock()
+        if events:
+            future.add_done_callback(lambda done: self._on_stored(done, events, now_ms))
+
+    def _on_stored(self, done: "Future[list[int]]", events: list[StoredEvent], now_ms: int) -> None:
+        if done.cancelled() or done.exception() is not None:
+            log.error("alert events could not be stored; they are told all the same")
+            numbers = [0] * len(events)
+        else:
+            numbers = done.result()
+        for number, event in zip(numbers, events, strict=True):
+            plain = {**event_json(event), "id": number}
+            log.info("alert: %s", event.message)
+            with self._recent_lock:
+                self._recent.appendleft(plain)
+            if now_ms - event.ts <= OLDEST_TOLD_MS:
+                self._notifier.send(plain)
+
+    # -- rules ----------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        if self._is_loaded:
+            return
+        self._seed()
+        states = self._store.alerts.states()
+        self._entries = {}
+        for stored in self._store.alerts.rules():
+            try:
+                self._entries[stored.id] = self._entry(stored.id, stored.body, states)
+            except ConfigError as error:
+                log.warning("alert rule %d is no longer valid: %s", stored.id, error)
+        newest = self._store.alerts.events(limit=RECENT)
+        with self._recent_lock:
+            self._recent.clear()
+            self._recent.extend(event_json(event) for event in newest)
+        self._is_loaded, self._load_problem = True, ""
+
+    def _seed(self) -> None:
+        # The first start makes one rule that follows the running rule; deleted, it stays so.
+        if self._store.config.get(SEEDED) is None:
+            now_ms = self._now_ms()
+            self._store.config.put(SEEDED, {"done": True}, now_ms=now_ms)
+            if not self._store.alerts.rules():
+                self._store.alerts.add_rule({"follows": True}, now_ms=now_ms)
+
+    def _entry(
+        self, number: int, body: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]
+    ) -> _Entry:
+        rule = self._resolved(body)
+        stored = states.get(number)
+        if stored is None or stored.get("of") != identity(rule):
+            return _Entry(number, dict(body), rule, AlertState())
+        state = AlertState.parse(stored)
+        return _Entry(number, dict(body), rule, state, state, self._clock())
+
+    def _resolved(self, body: Mapping[str, Any]) -> AlertRule:
+        values = {name: value for name, value in body.items() if name != "follows"}
+        if body.get("follows"):
+            running = self._engine.rule.as_dict()
+            values |= {name: running[source] for name, source in FOLLOWED.items()}
+        return AlertRule.parse(values)
+
+    def _resolve_followers(self) -> None:
+        if self._running == self._engine.rule:
+            return
+        self._running = self._engine.rule
+        for entry in self._entries.values():
+            if entry.body.get("follows"):
+                self._change(entry, entry.body)
+
+    def _change(self, entry: _Entry, body: dict[str, Any]) -> None:
+        rule = self._resolved(body)
+        if identity(rule) != identity(entry.rule):
+            entry.state, entry.saved = AlertState(), None
+        entry.body, entry.rule = body, rule
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return every rule with its `state` and `last_triggered`, oldest first.
+
+        Raises:
+            StorageError: the rules cannot be read.
+        """
+        with self._lock:
+            self._load()
+            self._resolve_followers()
+            return [entry.as_json() for entry in self._entries.values()]
+
+    def add(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a rule; what is not given is the running rule's, as it is now.
+
+        Raises:
+            ConfigError: naming the field. StorageError: it cannot be stored.
+        """
+        running = self._engine.rule.as_dict()
+        usual = {name: running[FOLLOWED[name]] for name in ("y", "x", "timeframe")}
+        if values.get("metric", "zscore") == "zscore" and "threshold" not in values:
+            usual |= {name: running[FOLLOWED[name]] for name in FOLLOWED if name not in usual}
+        rule = AlertRule.parse({**usual, **values})
+        self._check_legs(rule)
+        body = rule.model_dump(mode="json")
+        with self._editing:
+            number = self._store.alerts.add_rule(body, now_ms=self._now_ms())
+            with self._lock:
+                self._load()
+                entry = self._entries.setdefault(number, self._entry(number, body, {}))
+                return entry.as_json()
+
+    def change(self, number: int, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Change the fields given of a rule; None when there is no such rule.
+
+        Raises:
+            ConfigError: naming the field. StorageError: it cannot be stored.
+        """
+        with self._editing:
+            with self._lock:
+                self._load()
+                entry = self._entries.get(number)
+                if entry is None:
+                    return None
+                body = dict(entry.body)
+                if body.get("follows") and set(values) & set(FOLLOWED):
+                    body = entry.rule.model_dump(mode="json")
+                body |= values
+                rule = self._resolved(body)
+            self._check_legs(rule)
+            if not self._store.alerts.update_rule(number, body, now_ms=self._now_ms()):
+                return None
+            with self._lock:
+                self._change(entry, body)
+                return entry.as_json()
+
+    def delete(self, number: int) -> bool:
+        """Delete a rule, not its events; False when there is no such rule."""
+        with self._editing:
+            found = self._store.alerts.delete_rule(number)
+            with self._lock:
+                self._entries.pop(number, None)
+        return found
+
+    def _check_legs(self, rule: AlertRule) -> None:
+        known = self._engine.source.book.symbols
+        for name in ("y", "x"):
+            if getattr(rule, name) not in known:
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(known)}, was {getattr(rule, name)}",
+                    field=name,
+                )
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def events(self, *, limit: int = 100, since_ms: int | None = None) -> list[dict[str, Any]]:
+        """Return events, newest first, from `since_ms` on."""
+        return [event_json(e) for e in self._store.alerts.events(limit=limit, since_ms=since_ms)]
+
+    def recent_events(self) -> list[dict[str, Any]]:
+        """Return the newest events of this process and the last, newest first, from memory."""
+        with self._recent_lock:
+            return list(self._recent)
+
+    def acknowledge(self, number: int) -> bool:
+        """Mark an event as seen; False when there is no such event."""
+        found = self._store.alerts.acknowledge(number, now_ms=self._now_ms())
+        with self._recent_lock:
+            for event in self._recent:
+                if event["id"] == number:
+                    event["acknowledged"] = True
+        return found
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
