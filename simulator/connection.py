@@ -21,6 +21,8 @@ from simulator.site import CONTROL_PATH, Site
 
 logger = logging.getLogger(__name__)
 
+_quiet = logging.getLogger(f"{__name__}.protocol")  # it would tell of every closed connection
+_quiet.setLevel(logging.WARNING)
 _MOST_STREAMS = 1024
 _MOST_BUFFERED = 64 * 2**20
 _ROUTES = ("market", "public", "private")
@@ -191,7 +193,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(
             self._http.send(h11.InformationalResponse(status_code=101, headers=headers)) or b""
         )
-        self._ws = Protocol(SERVER, max_size=2**16)
+        self._ws = Protocol(SERVER, max_size=2**16, logger=_quiet)
         self.born_s = self.ping_s = self.pong_s = self._site.real_s()
         self._subscribe(names)
         trailing = self._http.trailing_data[0]

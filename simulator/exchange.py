@@ -10,10 +10,16 @@ from typing import Any
 from simulator.clock import Clock
 from simulator.connection import Connection
 from simulator.market import Market
+from simulator.outline import LISTED_MS
+from simulator.replay import Recording
 from simulator.site import Site
+from simulator.streams import Exchange
 
 logger = logging.getLogger(__name__)
 
+EARLIEST_MS = LISTED_MS + 31 * 86_400_000
+MOST_RATE = 500_000
+MOST_SPEED = 100_000
 DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
 
 
@@ -32,6 +38,10 @@ class SimulatedExchange:
         history_hours: how far back candles agree with the trades to the last digit.
         replay: files of recorded frames to serve instead of the made-up market.
         faults: faults set from the start (see faults.py).
+        ping_s: real seconds between pings, None for Binance's own.
+
+    Raises:
+        ValueError: a value that makes no sense, a replay file without frames.
     """
 
     def __init__(
@@ -47,14 +57,22 @@ class SimulatedExchange:
         history_hours: float = 6.0,
         replay: Sequence[str | Path] = (),
         faults: dict[str, Any] | None = None,
+        ping_s: float | None = None,
     ) -> None:
-        self._clock = Clock(start_ms=start_ms, speed=speed)
-        self.market = Market(
-            symbols, market=market, seed=seed, rate=rate, history_hours=history_hours
-        )
+        _check(market, symbols, rate, speed, start_ms)
+        self.market: Exchange
+        if replay:
+            recording = Recording(replay, market)
+            self.market = recording
+            self._clock = Clock(start_ms=recording.start_ms, speed=speed, is_held=True)
+        else:
+            self.market = Market(
+                symbols, market=market, seed=seed, rate=rate, history_hours=history_hours
+            )
+            self._clock = Clock(start_ms=start_ms, speed=speed)
         self.seed = seed
         self.port = port
-        self._site = Site(self.market, self._clock)
+        self._site = Site(self.market, self._clock, ping_s=ping_s)
         self._site.faults.set(faults or {}, self._site.real_s())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -89,6 +107,10 @@ class SimulatedExchange:
         if self._failure is not None:
             self._thread.join()
             raise self._failure
+
+    def wait_ready(self) -> None:
+        """Return when the port listens, or when that has failed."""
+        self._is_ready.wait()
 
     def stop(self) -> None:
         """Close everything and end the thread. Harmless when it is not running."""
@@ -128,3 +150,21 @@ class SimulatedExchange:
             self._failure = error
         finally:
             self._is_ready.set()
+
+
+def _check(
+    market: str, symbols: Sequence[str], rate: float | None, speed: float, start_ms: int | None
+) -> None:
+    if market not in ("spot", "futures"):
+        raise ValueError(f"market must be spot or futures, was {market!r}")
+    bad = [name for name in symbols if not (name.isascii() and name.isalnum())]
+    if bad or not symbols:
+        raise ValueError(f"symbols must be names like BTCUSDT, was {bad[0] if bad else 'empty'!r}")
+    if rate is not None and not 0 < rate <= MOST_RATE:
+        raise ValueError(f"rate must be above 0, at most {MOST_RATE}, was {rate}")
+    if not 0 < speed <= MOST_SPEED:
+        raise ValueError(f"speed must be above 0, at most {MOST_SPEED}, was {speed}")
+    if start_ms is not None and start_ms < EARLIEST_MS:
+        raise ValueError(
+            f"start must be in ms, at least {EARLIEST_MS} (2020-02-01), was {start_ms}"
+        )

@@ -21,12 +21,14 @@ from simulator.instruments import Instrument, make_instrument
 from simulator.outline import LISTED_MS
 from simulator.paths import Paths
 from simulator.streams import Source, make_source
-from simulator.tape import Tape, sum_hour
+from simulator.tape import Tape, sum_minutes
 
 logger = logging.getLogger(__name__)
 
-_EXACT_ROWS = 6_000_000  # per symbol: what is added up trade by trade stays within seconds
-_CACHED_HOURS = 50
+_EXACT_ROWS = 2_000_000  # per symbol: what is added up trade by trade stays quick
+_BLOCK_ROWS = 200_000
+_CACHED_BLOCKS = 100
+_MANY_ROWS = 10_000
 
 
 class Market:
@@ -48,6 +50,7 @@ class Market:
     ) -> None:
         names = tuple(dict.fromkeys(name.upper() for name in symbols))
         self.seed, self.market = seed, market
+        self.has_holes = market == "futures"
         self.instruments: dict[str, Instrument] = {
             name: make_instrument(name, market, seed) for name in names
         }
@@ -58,13 +61,25 @@ class Market:
             for name, instrument in self.instruments.items()
         }
         self._exact_min = {
-            name: _exact_minutes(name, tape, history_hours) for name, tape in self.tapes.items()
+            name: int(min(history_hours * 60, _EXACT_ROWS / tape.mean_per_minute))
+            for name, tape in self.tapes.items()
         }
+        if any(minutes < int(history_hours * 60) for minutes in self._exact_min.values()):
+            logger.warning(
+                "at this rate the quote volumes of candles are exact for %d minutes only",
+                min(self._exact_min.values()),
+            )
         self._sums: OrderedDict[tuple[str, int], Ints] = OrderedDict()
 
     def source(self, name: str, now_ms: int) -> Source | None:
         """Return the stream called `name` from `now_ms` on, None if there is no such stream."""
         return make_source(name, self, now_ms)
+
+    def prefetch(self, ts_ms: int) -> None:
+        """Draw what will be sent at `ts_ms`, where that takes long; meant for another thread."""
+        for tape in self.tapes.values():
+            if tape.mean_per_minute > _MANY_ROWS:
+                tape.prefetch(ts_ms)
 
     def newest_aggregate(self, symbol: str, now_ms: int) -> int:
         """Return the id of the last aggregate at or before `now_ms`."""
@@ -144,15 +159,17 @@ class Market:
 
     def _exact_sums(self, symbol: str, first: int, last: int) -> Ints:
         """(3, n) quote volume, taker volume, taker quote volume, from the trades."""
-        parts = []
-        for hour in range(first // 60, last // 60 + 1):
-            found = self._sums.get((symbol, hour))
+        tape, parts = self.tapes[symbol], []
+        width = max(1, min(60, int(_BLOCK_ROWS / tape.mean_per_minute)))
+        for block in range(first // width, last // width + 1):
+            found = self._sums.get((symbol, block))
             if found is None:
-                found = self._sums[(symbol, hour)] = sum_hour(self.tapes[symbol], hour * 60)
-                while len(self._sums) > _CACHED_HOURS * len(self.tapes):
+                found = sum_minutes(tape, block * width, block * width + width - 1)
+                self._sums[(symbol, block)] = found
+                while len(self._sums) > _CACHED_BLOCKS * len(self.tapes):
                     self._sums.popitem(last=False)
             parts.append(found)
-        start = first - first // 60 * 60
+        start = first % width
         return np.concatenate(parts, axis=1)[:, start : start + last - first + 1]
 
     def _forming(self, symbol: str, minute: int, now_ms: int) -> Candles:
@@ -175,18 +192,6 @@ class Market:
         cut = rows_from + np.searchsorted(rows.ts[rows_from:], ts)
         edges = np.append(cut, len(rows.ts))
         return add_up(rows, ts, edges, before)
-
-
-def _exact_minutes(symbol: str, tape: Tape, history_hours: float) -> int:
-    wanted = int(history_hours * 60)
-    minutes = min(wanted, int(_EXACT_ROWS / tape.mean_per_minute))
-    if minutes < wanted:
-        logger.warning(
-            "%s: at this rate quote volumes of candles are exact for %d minutes only",
-            symbol,
-            minutes,
-        )
-    return minutes
 
 
 def _from_outlines(minutes: Outlines, sums: Ints) -> Candles:

@@ -46,8 +46,9 @@ class Numbering:
 
     def first(self, minute: Ints) -> Ints:
         """Return the first id of each UTC minute."""
-        days: Ints = minute // MINUTES - LISTED_DAY
-        return 1 + days * self._per_day + self._before[minute % MINUTES]
+        days = minute // MINUTES - LISTED_DAY
+        first: Ints = 1 + days * self._per_day + self._before[minute % MINUTES]
+        return first
 
     def minute_of(self, number: int) -> int:
         """Return the UTC minute in which an id falls."""
@@ -109,10 +110,12 @@ class Outline:
     def _per_minute(self, rate: float | None) -> Ints:
         if rate is not None:
             edges = np.floor(np.arange(MINUTES + 1) * (rate * 60.0) + 1e-6).astype(np.int64)
-            return np.maximum(np.diff(edges), LEAST_AGGREGATES)
+            held: Ints = np.maximum(np.diff(edges), LEAST_AGGREGATES)
+            return held
         noise = np.exp(0.25 * normals(self.key("counts"), np.arange(MINUTES)))
         counts = DEFAULT_RATE * 60.0 * self.instrument.weight * daily_cycle(RATE_CYCLE) * noise
-        return np.maximum(np.rint(counts).astype(np.int64), LEAST_AGGREGATES)
+        rounded: Ints = np.maximum(np.rint(counts).astype(np.int64), LEAST_AGGREGATES)
+        return rounded
 
     def _extremes(
         self, minute: Ints, open_: Ints, close: Ints, deviation: Floats

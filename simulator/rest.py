@@ -44,7 +44,7 @@ class Rest:
         self._market = market
         self._is_spot = market.market == "spot"
         self._dialects = {
-            name: Dialect(instrument, market.market)
+            name: Dialect(instrument, market.market, has_holes=market.has_holes)
             for name, instrument in market.instruments.items()
         }
         base = "/api/v3/" if self._is_spot else "/fapi/v1/"

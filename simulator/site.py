@@ -12,14 +12,16 @@ from simulator.frames import pack
 from simulator.hub import Hub
 from simulator.limits import WEIGHT_LIMIT, Limiter
 from simulator.rest import Answer, Rest
-from simulator.streams import Exchange
+from simulator.streams import Exchange, Source
 
 if TYPE_CHECKING:
     from simulator.connection import Connection
 
 BEAT_S = 0.02
+GRACE_S = 1.0
 CONTROL_PATH = "/sim/faults"
 _WATCH_S = 0.2
+_PREFETCH_S, _AHEAD_S = 2.0, 20.0
 _PING_S = {"spot": (20.0, 60.0), "futures": (180.0, 600.0)}
 _LIFE_S = 86_400.0
 _MOST_MESSAGES = {"spot": 5, "futures": 10}
@@ -44,7 +46,7 @@ class Site:
         self.is_spot = market.market == "spot"
         self.most_messages = _MOST_MESSAGES[market.market]
         self.faults = Faults(market.seed)
-        self.hub = Hub(lambda name: market.source(name, self.now_ms()), self.faults)
+        self.hub = Hub(self._make_source, self.faults)
         self.connections: dict[Connection, None] = {}
         self._rest = Rest(market)
         self._limiter = Limiter(WEIGHT_LIMIT[market.market])
@@ -54,6 +56,10 @@ class Site:
         self._handshakes: deque[float] = deque()
         self._requests = 0
         self._seen_ms = 0
+
+    def _make_source(self, name: str) -> Source | None:
+        self.clock.release(GRACE_S)
+        return self.market.source(name, max(self._seen_ms, self.now_ms()))
 
     @staticmethod
     def real_s() -> float:
@@ -72,7 +78,8 @@ class Site:
 
     async def run(self) -> None:
         """Send, ping and act out faults, for ever."""
-        watched_s = 0.0
+        watched_s = prefetched_s = 0.0
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(BEAT_S)
             now_s = self.real_s()
@@ -84,6 +91,10 @@ class Site:
             if now_s - watched_s >= _WATCH_S:
                 watched_s = now_s
                 self._watch(now_s)
+            if now_s - prefetched_s >= _PREFETCH_S:
+                prefetched_s = now_s
+                ahead_ms = int(_AHEAD_S * 1_000 * self.clock.speed)
+                loop.run_in_executor(None, self.market.prefetch, self._seen_ms + ahead_ms)
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> Answer:
         """Answer one HTTP request."""

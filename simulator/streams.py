@@ -38,10 +38,14 @@ class Exchange(Protocol):
 
     seed: int
     market: str
+    has_holes: bool
     instruments: dict[str, Instrument]
 
     def source(self, name: str, now_ms: int) -> Source | None:
         """Return the stream called `name` from `now_ms` on, None if there is no such stream."""
+
+    def prefetch(self, ts_ms: int) -> None:
+        """Get ready for what will be sent at `ts_ms`; called in another thread."""
 
     def newest_aggregate(self, symbol: str, now_ms: int) -> int:
         """Return the id of the last aggregate at or before `now_ms`."""
@@ -78,7 +82,7 @@ def make_source(name: str, market: Exchange, now_ms: int) -> Source | None:
     if symbol != symbol.lower() or symbol.upper() not in market.instruments:
         return None
     symbol = symbol.upper()
-    dialect = Dialect(market.instruments[symbol], market.market)
+    dialect = Dialect(market.instruments[symbol], market.market, has_holes=market.has_holes)
     if kind == "aggTrade":
         return _AggregateSource(market, symbol, dialect, now_ms)
     if kind == "trade":

@@ -26,8 +26,8 @@ class Tape:
     ) -> None:
         self.outline = Outline(instrument, paths, market=market, rate=rate)
         self.mean_per_minute = float(self.outline.aggregates.per_minute.mean())
-        self._step = max(1, min(10, int(_CHUNK_ROWS / self.mean_per_minute)))
-        self._most = max(3, int(_CACHED_ROWS / (self._step * self.mean_per_minute)))
+        self.step = max(1, min(10, int(_CHUNK_ROWS / self.mean_per_minute)))
+        self._most = max(3, int(_CACHED_ROWS / (self.step * self.mean_per_minute)))
         self._aggregates: OrderedDict[int, Aggregates] = OrderedDict()
         self._trades: OrderedDict[int, Trades] = OrderedDict()
 
@@ -65,12 +65,12 @@ class Tape:
         begin = self._chunk(numbering.minute_of(first))
         end = self._chunk(numbering.minute_of(max(last, first)))
         start = int(numbering.first(np.array([begin]))[0])
-        return range(begin, end + 1, self._step), slice(first - start, last + 1 - start)
+        return range(begin, end + 1, self.step), slice(first - start, last + 1 - start)
 
     def _aggregates_in(self, chunk: int) -> Aggregates:
         found = self._aggregates.get(chunk)
         if found is None:
-            found = draw_aggregates(self.outline, chunk, chunk + self._step - 1)
+            found = draw_aggregates(self.outline, chunk, chunk + self.step - 1)
             self._aggregates[chunk] = found
             while len(self._aggregates) > self._most:
                 self._aggregates.popitem(last=False)
@@ -85,15 +85,14 @@ class Tape:
         return found
 
     def _chunk(self, minute: int) -> int:
-        return minute - (minute - LISTED_MINUTE) % self._step
+        return minute - (minute - LISTED_MINUTE) % self.step
 
 
-def sum_hour(tape: Tape, first: int) -> Ints:
-    """Return (3, 60) quote volume, taker volume and taker quote volume of an hour's minutes."""
-    step = max(1, min(60, int(_CHUNK_ROWS * 5 / tape.mean_per_minute)))
+def sum_minutes(tape: Tape, first: int, last: int) -> Ints:
+    """Return (3, n) quote volume, taker volume, taker quote volume of minutes first … last."""
     parts = []
-    for start in range(first, first + 60, step):
-        stop = min(start + step, first + 60)
+    for start in range(first, last + 1, tape.step):
+        stop = min(start + tape.step, last + 1)
         rows = draw_aggregates(tape.outline, start, stop - 1)
         edges = np.searchsorted(rows.ts, np.arange(start, stop) * MINUTE_MS)
         quote = rows.price * rows.qty

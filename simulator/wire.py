@@ -43,10 +43,14 @@ class Decimal:
 
 
 class Dialect:
-    """Spot or futures wording for one symbol."""
+    """Spot or futures wording for one symbol.
 
-    def __init__(self, instrument: Instrument, market: str) -> None:
-        self.instrument = instrument
+    Args:
+        has_holes: whether every `HOLE_EVERY`-th raw id is left out.
+    """
+
+    def __init__(self, instrument: Instrument, market: str, *, has_holes: bool) -> None:
+        self.instrument, self._has_holes = instrument, has_holes
         self.is_spot = market == "spot"
         p, q = instrument.price_decimals, instrument.qty_decimals
         shown = (SPOT_DECIMALS,) * 3 if self.is_spot else (p, q, p + q)
@@ -75,7 +79,7 @@ class Dialect:
 
     def raw_ids(self, numbers: Ints) -> Ints:
         """Return the ids under which raw trades number 1, 2, … are known; -1 stays -1."""
-        if self.is_spot:
+        if not self._has_holes:
             return numbers
         return np.where(numbers < 0, numbers, numbers + (numbers - 1) // (HOLE_EVERY - 1))
 
