@@ -113,13 +113,13 @@ def sweep(
     Raises:
         ConfigError: no cell is valid, there are too many, or the dates hold no closed row.
     """
-    groups, refused = _groups(params, axes)
+    groups, refused = cell_groups(params, axes)
     total = sum(map(len, groups))
     done: list[tuple[Params, Outcome]] = []
     cancelled = False
     for group in groups:
         series = series_of(group[0])
-        for part in _group_outcomes(series, group, market, start_ms, end_ms, funding, jobs):
+        for part in group_outcomes(series, group, market, start_ms, end_ms, funding, jobs):
             done += part
             if on_progress:
                 on_progress(len(done), total)
@@ -131,7 +131,7 @@ def sweep(
     return _result(done, params, tried_before, refused, is_complete=not cancelled)
 
 
-def _groups(params: Params, axes: Axes) -> tuple[list[list[Params]], int]:
+def cell_groups(params: Params, axes: Axes) -> tuple[list[list[Params]], int]:
     """Return the valid cells, grouped by (method, window), and how many were refused."""
     values = [
         axis or (own,)
@@ -178,7 +178,7 @@ class _Shared(NamedTuple):
     hi: int
 
 
-def _group_outcomes(
+def group_outcomes(
     series: PairSeries,
     group: list[Params],
     market: Market,
