@@ -9,12 +9,15 @@ Limits, and what happens beyond them:
   part; the older part is given up for now, so that the pair is live soon, and filled from its
   newest end in the background, up to `DEEPEN_MINUTES` worth of budget.
 - Futures serve aggregates of the last 48 hours only: what is older is given up for good.
-- Ids the exchange does not return after `ABSENT_TRIES` questions do not exist.
+- Ids the exchange passes over in `PASSED_OVER_TRIES` answers do not exist. Answers without any row
+  say nothing, as later trades are known: they count only after `EMPTY_TRIES`, some minutes.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
+from enum import IntFlag
 from functools import partial
 
 from ingest.backoff import delays
@@ -30,7 +33,8 @@ log = logging.getLogger(__name__)
 
 CATCH_UP_MINUTES = 5
 DEEPEN_MINUTES = 60
-ABSENT_TRIES = 5
+PASSED_OVER_TRIES = 3
+EMPTY_TRIES = 12
 AT_ONCE = 4
 HOUR_MS = 3_600_000
 FUTURES_REACH_MS = 48 * HOUR_MS
@@ -40,8 +44,14 @@ MINUTE_MS = 60_000
 FIRST_PAGES = 100
 DEEP_MS = 600_000
 BACKGROUND_POLL_S = 5.0
-# A trade this old should have come over the stream.
-LATE_MS = 3000
+
+
+class Ask(IntFlag):
+    """What to do about a symbol: fill its open gaps, and before that perhaps more."""
+
+    GAPS = 0
+    TAIL = 1  # fetch what is newer than the mark
+    CHECK = 2  # and tell whether the stream should have sent it
 
 
 class Backfill:
@@ -67,7 +77,7 @@ class Backfill:
         self._intake, self._liveness, self._timing = intake, liveness, timing
         self._on_stalled = on_stalled
         self._wake = asyncio.Event()
-        self._wanted: dict[str, bool] = {}
+        self._wanted: dict[str, Ask] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._older: dict[str, list[tuple[int, int]]] = {}
@@ -76,12 +86,9 @@ class Backfill:
         self.errors: dict[str, str] = {}
         self.notes: dict[str, str] = {}
 
-    def request(self, symbol: str, *, is_check: bool = False) -> None:
-        """Bring `symbol` up to date: the newest ids first, then whatever is missing.
-
-        `is_check` asks whether the silence of its stream is true.
-        """
-        self._wanted[symbol] = is_check or self._wanted.get(symbol, False)
+    def request(self, symbol: str, ask: Ask = Ask.GAPS) -> None:
+        """Work on `symbol` as soon as possible."""
+        self._wanted[symbol] = ask | self._wanted.get(symbol, Ask.GAPS)
         self._wake.set()
 
     def forget(self, symbol: str) -> None:
@@ -99,8 +106,8 @@ class Backfill:
                 await self._wake.wait()
                 self._wake.clear()
                 for symbol in [name for name in self._wanted if name not in self._busy]:
-                    is_check = self._wanted.pop(symbol)
-                    task = group.create_task(self._work(symbol, is_check))
+                    ask = self._wanted.pop(symbol)
+                    task = group.create_task(self._work(symbol, ask))
                     self._busy[symbol] = task
                     task.add_done_callback(partial(self._done, symbol))
 
@@ -109,12 +116,12 @@ class Backfill:
         if symbol in self._wanted:
             self._wake.set()
 
-    async def _work(self, symbol: str, is_check: bool) -> None:
+    async def _work(self, symbol: str, ask: Ask) -> None:
         waits = delays(self._timing.first_retry_s, self._timing.last_retry_s)
         while symbol in self._intake.sequencers:
             try:
                 async with self._slots:
-                    await self._bring_up_to_date(symbol, is_check)
+                    await self._bring_up_to_date(symbol, ask)
                 self.errors.pop(symbol, None)
                 return
             except (ExchangeError, DataError) as error:
@@ -125,7 +132,7 @@ class Backfill:
                 log.warning("repair of %s failed (%s); again in %.1f s", symbol, error, wait)
             await asyncio.sleep(wait)
 
-    async def _bring_up_to_date(self, symbol: str, is_check: bool) -> None:
+    async def _bring_up_to_date(self, symbol: str, ask: Ask) -> None:
         asked_ms = self._rest.now_ms()
         sequencer = self._intake.sequencers[symbol]
         if sequencer.mark is None:
@@ -134,18 +141,20 @@ class Backfill:
         if sequencer.first_id >= 0 and symbol not in self._is_extended:
             start = asked_ms - asked_ms % MINUTE_MS - MINUTE_MS
             await self._extend(symbol, start, pages=FIRST_PAGES, share=REPAIR)
-        late = await self._fetch_tail(symbol, asked_ms)
-        tries = 0
+        is_late = bool(ask) and await self._fetch_tail(symbol, asked_ms)
+        doubts: Counter[str] = Counter()
         while sequencer.open_gaps:
-            gap = sequencer.open_gaps[0]
-            tries = 0 if await self._fetch_gap(symbol, gap, tries) else tries + 1
-        self._liveness.verified(symbol, asked_ms)
-        if is_check and late:
+            await self._fetch_gap(symbol, sequencer.open_gaps[0], doubts)
+        if ask:
+            self._liveness.verified(symbol, asked_ms)
+        if Ask.CHECK in ask and is_late:
             self._on_stalled(symbol)
 
     async def _fetch_tail(self, symbol: str, asked_ms: int) -> bool:
         """Fetch from the next id to the newest; True if the stream should have sent some of it."""
         sequencer = self._intake.sequencers[symbol]
+        # What is older than half the silence that makes us ask should have come over the stream.
+        late_ms = asked_ms - round(self._timing.silence_s * 500)
         is_first, is_late = True, False
         while sequencer.mark is not None:
             mark = sequencer.mark
@@ -158,30 +167,41 @@ class Backfill:
                 )
             is_first = False
             fresh = self._intake.backfill(symbol, page)
-            is_late |= fresh > 0 and page.trades[0].ts_ms < asked_ms - LATE_MS
-            is_recent = bool(page.trades) and page.trades[-1].ts_ms > asked_ms - LATE_MS
+            is_late |= fresh > 0 and page.trades[0].ts_ms < late_ms
+            is_recent = bool(page.trades) and page.trades[-1].ts_ms > late_ms
             if page.last_id < mark.next_id or (page.rows < PAGE_ROWS and is_recent):
                 break
         return is_late
 
-    async def _fetch_gap(self, symbol: str, gap: Gap, tries: int) -> bool:
-        """Fetch the first page of an open gap, or give up what is not there; False to ask again."""
-        sequencer = self._intake.sequencers[symbol]
+    async def _fetch_gap(self, symbol: str, gap: Gap, doubts: Counter[str]) -> None:
+        """Fetch the first page of an open gap, or give up what is known not to exist.
+
+        `doubts` counts the answers without the first missing id: "passed over" if they held later
+        ones, "empty" if they held nothing, which contradicts the later trades we have.
+        """
         page = await self._shorten(symbol, gap.first_id, gap.last_id, gap.start_ms)
         if page is None:
-            near = [g for g in sequencer.open_gaps if g.first_id < gap.first_id + PAGE_ROWS]
-            last = min(near[-1].last_id, gap.first_id + PAGE_ROWS - 1) if near else gap.last_id
-            page = await self._page(symbol, gap.first_id, limit=max(1, last - gap.first_id + 1))
+            limit = PAGE_ROWS if doubts else self._rows_for(symbol, gap)
+            page = await self._page(symbol, gap.first_id, limit=limit)
         self._intake.backfill(symbol, page)
-        still = sequencer.open_gaps
+        still = self._intake.sequencers[symbol].open_gaps
         if not still or still[0].first_id != gap.first_id:
-            return True
-        if tries + 1 < ABSENT_TRIES:
-            await asyncio.sleep(self._timing.absent_retry_s * 2**tries)
-            return False
+            doubts.clear()
+            return
+        doubts["passed over" if page.rows else "empty"] += 1
+        if doubts["passed over"] < PASSED_OVER_TRIES and doubts["empty"] < EMPTY_TRIES:
+            wait = self._timing.absent_retry_s * 2 ** min(doubts.total() - 1, 6)
+            await asyncio.sleep(wait)
+            return
         last = page.first_id - 1 if page.first_id > gap.first_id else gap.last_id
         self._give_up(symbol, gap.first_id, min(last, gap.last_id), "the exchange has them no more")
-        return True
+        doubts.clear()
+
+    def _rows_for(self, symbol: str, gap: Gap) -> int:
+        """Rows of a page that covers the gap and those near it."""
+        end = gap.first_id + PAGE_ROWS
+        near = [g for g in self._intake.sequencers[symbol].open_gaps if g.first_id < end]
+        return min(max(g.last_id for g in (gap, *near)) - gap.first_id + 1, PAGE_ROWS)
 
     async def _shorten(self, symbol: str, first: int, last: int, start_ms: int) -> Page | None:
         """Give up the part of a hole that is too old or too long to fetch; None if none is."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ingest.backfill import Backfill
+from ingest.backfill import Ask, Backfill
 from ingest.backoff import delays
 from ingest.history import History, Stored
 from ingest.intake import Intake
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 STREAMS_PER_CONNECTION = 200
 LEARN_TIMEOUT_S = 5.0
 RATE_WINDOW_S = 5.0
-# A trade this old should have come over the stream.
-LATE_MS = 3000
 # Trades that seem this old, or this far in the future, mean that a clock was moved.
 STRANGE_LAG_MS = (-1000, 2500)
 RESYNC_PAUSE_S = 10.0
@@ -88,6 +86,7 @@ class Session:
         self.offset_ms = 0
         self.lost_count = 0
         self.errors: dict[str, str] = {}
+        self._gaps_due: set[str] = set()
         self.rest: Rest | None = None
         self.backfill: Backfill | None = None
         self.history: History | None = None
@@ -101,6 +100,7 @@ class Session:
     async def run(self) -> None:
         """Stream until cancelled; raises what a part or the receiver raised."""
         self.intake.go_back()
+        self._gaps_due.clear()
         rest = Rest(self.venue, clock=self._clock, timeout_s=self.timing.rest_timeout_s)
         rest.offset_ms = self.offset_ms
         self.lost_count += sum(line.reconnects for line in self.lines)
@@ -194,7 +194,7 @@ class Session:
             if symbol in self.liveness.pulses:
                 self.liveness.connected(symbol, self.now_ms())
                 if self.backfill is not None:
-                    self.backfill.request(symbol)
+                    self.backfill.request(symbol, Ask.TAIL)
 
     def lost(self, symbols: Sequence[str]) -> None:
         """These streams ended."""
@@ -235,6 +235,7 @@ class Session:
         if rest is None or not isinstance(sequencer, LooseSequencer):
             return
         asked_ms = self.now_ms()
+        late_ms = asked_ms - round(self.timing.silence_s * 500)
         try:
             page = await rest.newest_trades(symbol, self.stream, limit=1, share=REPAIR)
         except (ExchangeError, DataError) as error:
@@ -243,7 +244,7 @@ class Session:
         self.errors.pop(symbol, None)
         if sequencer.confirm(page.last_id):
             self.liveness.verified(symbol, asked_ms)
-        elif page.trades and page.trades[-1].ts_ms < asked_ms - LATE_MS:
+        elif page.trades and page.trades[-1].ts_ms < late_ms:
             sequencer.interrupt()
             self._stalled(symbol)
 
@@ -265,7 +266,7 @@ class Session:
             self._note_rate()
             for symbol in self.liveness.to_verify(self.now_ms()):
                 if self.backfill is not None:
-                    self.backfill.request(symbol, is_check=True)
+                    self.backfill.request(symbol, Ask.TAIL | Ask.CHECK)
                 else:
                     self._group.create_task(self._check_raw(symbol))
             low, high = STRANGE_LAG_MS
@@ -387,3 +388,14 @@ class Session:
     def _gaps_changed(self, symbol: str, gaps: tuple[Gap, ...]) -> None:
         if self.history is not None:
             self.history.note(symbol, gaps)
+        if symbol not in self._gaps_due and any(gap.state == "open" for gap in gaps):
+            # Frames that only overtook one another fill the gap by themselves.
+            self._gaps_due.add(symbol)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.timing.gap_grace_s, self._repair, symbol)
+
+    def _repair(self, symbol: str) -> None:
+        self._gaps_due.discard(symbol)
+        sequencer = self.intake.sequencers.get(symbol)
+        if self.backfill is not None and sequencer is not None and sequencer.open_gaps:
+            self.backfill.request(symbol)
