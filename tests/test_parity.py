@@ -1,0 +1,169 @@
+import shutil
+import sqlite3
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from analytics.series import analyse
+from analytics.snapshot import snapshot
+from cli.__main__ import main
+from engine import PairView
+from model import Batch, Market, Stream, SymbolInfo
+from params import Params
+from parity import compare
+from recorder import Recorder
+from storage.store import Store
+from study import Span, closed_only, load_bars
+from tests.study_pairs import MINUTE, START, candles, put, walk_pair
+
+LOT = SymbolInfo("", tick_size=0.01, lot_size=0.001)
+RULE = Params(gates=("warm", "correlated"), min_correlation=0.2, entry=1.5, window=30)
+FIRST, LAST = 400, 550
+
+
+class LiveDay:
+    """The engine as the recorder sees it: on each call one more row has closed."""
+
+    def __init__(self, store, rule):
+        self.store, self.rule = store, rule
+        self.source = SimpleNamespace(market=Market.SPOT)
+        self.row = FIRST
+
+    def bars(self, symbol, timeframe, *, limit, include_open=True):
+        span = Span(None, START + self.row * MINUTE, limit)
+        return closed_only(load_bars(self.store, symbol, timeframe, span, lead=0))
+
+    def views(self):
+        legs = [self.bars(s, self.rule.timeframe, limit=900) for s in (self.rule.y, self.rule.x)]
+        series = analyse(*legs, self.rule)
+        now_ms = int(series.ts[-1]) + MINUTE
+        snap = snapshot(
+            series,
+            self.rule,
+            market=Market.SPOT,
+            info_y=LOT,
+            info_x=LOT,
+            now_ms=now_ms,
+            feed_is_live=True,
+        )
+        return [PairView(self.row, self.rule, series, snap, {"feed": "live"})]
+
+
+def live_day(store, rule, rows):
+    day = LiveDay(store, rule)
+    recorder = Recorder(day, store.ledger)
+    for day.row in rows:
+        recorder.tick()
+    assert store.writer.flush()
+
+
+def open_store(file):
+    store = Store.open(f"sqlite:///{file}", venue="binance-spot", stream=Stream.AGG_TRADE)
+    store.writer.start()
+    return store
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A database file with one live day of RULE in its ledger."""
+    file = tmp_path_factory.mktemp("parity") / "pairs.db"
+    with open_store(file) as opened:
+        y, x = walk_pair()
+        put(opened, Batch([], klines=candles("BTCUSDT", y) + candles("ETHUSDT", x)))
+        live_day(opened, RULE, range(FIRST, LAST))
+    return file
+
+
+@pytest.fixture
+def file(recorded, tmp_path, monkeypatch):
+    monkeypatch.setenv("PAIRS_DATABASE_URL", f"sqlite:///{tmp_path}/pairs.db")
+    return shutil.copyfile(recorded, tmp_path / "pairs.db")
+
+
+@pytest.fixture
+def store(file):
+    with open_store(file) as opened:
+        yield opened
+
+
+def test_compare_replay_of_a_live_day_is_equal_row_by_row(store):
+    (found,) = compare(store, Span(), market=Market.SPOT)
+    assert found.rule == RULE
+    assert found.rows == LAST - FIRST
+    assert found.decisions > 10
+    assert found.entries_live == found.entries_replayed > 3
+    assert found.differences == ()
+
+
+def test_compare_undoes_what_was_revised_after_closing(store):
+    """The bar at 500 was seen at one price and is another now; the replay sees the first one."""
+    ts = START + 450 * MINUTE
+    bars = load_bars(store, "BTCUSDT", RULE.timeframe, Span(ts, ts), lead=0)
+    first = candles("BTCUSDT", bars.close)[0]._replace(ts=ts, open=float(bars.open[0]))
+    store.ledger.keep_first_closed([first]).result(5)
+    put(
+        store, Batch([], klines=(first._replace(close=first.close * 1.01, high=first.high * 1.01),))
+    )
+    (found,) = compare(store, Span(), market=Market.SPOT)
+    assert found.differences == ()
+
+
+def test_compare_names_inputs_that_moved(store):
+    closes, _ = walk_pair()
+    spoiled = candles("BTCUSDT", closes)[450]
+    put(store, Batch([], klines=(spoiled._replace(close=spoiled.close * 1.05),)))
+    (found,) = compare(store, Span(), market=Market.SPOT)
+    assert found.differences
+    assert found.differences[0].ts >= START + 450 * MINUTE
+    assert any("zscore was" in one.cause for one in found.differences)
+
+
+def test_compare_finds_a_decision_that_was_never_said(store, file):
+    with sqlite3.connect(file) as db:
+        rows = db.execute("SELECT id FROM decisions WHERE signal != 'HOLD'").fetchall()
+        db.execute("UPDATE decisions SET signal = 'HOLD' WHERE id = ?", rows[1])
+    db.close()
+    (found,) = compare(store, Span(), market=Market.SPOT)
+    assert [one.live.signal for one in found.differences] == ["HOLD"]
+    assert found.differences[0].cause == "unexplained"
+    assert found.entries_live == found.entries_replayed - 1
+
+
+def test_compare_one_part_per_rule(store):
+    other = Params.parse({"min_correlation": 0.9}, base=RULE)
+    live_day(store, other, range(LAST, LAST + 60))
+    found = list(compare(store, Span(), market=Market.SPOT))
+    assert [one.rule for one in found] == [RULE, other]
+    assert [one.differences for one in found] == [(), ()]
+
+
+def test_compare_with_the_record_in_the_rule_stays_explained(store):
+    """`worth_it` rests on past entries, and live had loaded other rows than the replay."""
+    picky = Params.parse({"gates": "warm,worth_it", "min_edge_ratio": 0.5}, base=RULE)
+    live_day(store, picky, range(LAST, LAST + 100))
+    *_, found = compare(store, Span(rows=100), market=Market.SPOT)
+    assert found.rule == picky
+    assert found.differences
+    assert {one.cause for one in found.differences} == {
+        "the record of past entries covers other rows"
+    }
+
+
+def test_parity_command_prints_and_judges(store, capsys):
+    assert main(["parity"]) == 0
+    out = capsys.readouterr().out
+    assert "BTCUSDT on ETHUSDT, 1m, ols" in out
+    assert "all equal" in out
+    closes, _ = walk_pair()
+    spoiled = candles("BTCUSDT", closes)[450]
+    put(store, Batch([], klines=(spoiled._replace(close=spoiled.close * 1.05),)))
+    assert main(["parity"]) == 1
+    assert "differ" in capsys.readouterr().out
+
+
+def test_parity_command_takes_a_span(store, capsys):
+    start = START + 500 * MINUTE
+    assert main(["parity", "--start", str(start)]) == 0
+    text = np.datetime64(start, "ms").astype("M8[m]").astype(str).replace("T", " ")
+    assert text[:10] in capsys.readouterr().out
