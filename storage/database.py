@@ -154,7 +154,9 @@ def _postgres(url: URL) -> Database:
 
 def native(connection: Connection, sql: str) -> str:
     """Return `sql`, written with ? for its arguments, in the driver's own style."""
-    return sql if connection.dialect.name == "sqlite" else sql.replace("?", "%s")
+    if connection.dialect.name == "sqlite":
+        return sql
+    return sql.replace("%", "%%").replace("?", "%s")
 
 
 def is_passing(error: DBAPIError) -> bool:

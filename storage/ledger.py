@@ -75,6 +75,8 @@ class Ledger:
             "source_id": self._access.source_id,
             **{name: getattr(row, name) for name in _PLAIN},
             **{name: dump(getattr(row, name)) for name in ("decision", "inputs", "gates")},
+            "ts": int(row.ts),  # may come as numpy's, which the drivers do not know
+            "fresh": bool(row.fresh),
             "outcome": None if row.outcome is None else dump(row.outcome),
         }
 
@@ -126,12 +128,12 @@ class Ledger:
         self, y: str, x: str, timeframe: Timeframe, flags: Iterable[tuple[int, bool]]
     ) -> Future[None]:
         """Store whether both legs were fresh on closed rows, given as (ts, flag)."""
-        pairs = list(flags)
+        pairs = [(int(ts), int(fresh)) for ts, fresh in flags]
 
         def put(connection: Connection) -> None:
             y_id = self._access.committer.series_of(y, is_own=True)
             x_id = self._access.committer.series_of(x, is_own=True)
-            rows = [(y_id, x_id, timeframe.ms // 1000, ts, int(fresh)) for ts, fresh in pairs]
+            rows = [(y_id, x_id, timeframe.ms // 1000, ts, fresh) for ts, fresh in pairs]
             if rows:
                 connection.exec_driver_sql(native(connection, PUT_FRESH), rows)
 

@@ -130,7 +130,7 @@ class Retention:
 
 def find_cuts(connection: Connection, retain: Retain) -> list[_Cut]:
     """Return what is too old now, per series."""
-    listed = connection.exec_driver_sql(SERIES).tuples().all()
+    listed = connection.exec_driver_sql(SERIES).all()
     newest: dict[str, int] = {}
     for number, venue, marked in listed:
         found = connection.exec_driver_sql(native(connection, LAST_SECOND), (number,))
@@ -156,5 +156,8 @@ def _has_spare_pages(connection: Connection) -> bool:
 
 
 def _vacuum(connection: Connection) -> None:
-    with connection.begin():
-        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").all()
+    cursor = connection.connection.cursor()
+    try:  # as a script: only so does sqlite3 run a statement without columns to its end
+        cursor.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+    finally:
+        cursor.close()
