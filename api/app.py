@@ -9,6 +9,11 @@ from starlette.staticfiles import StaticFiles
 from api.errors import add_handlers
 from api.login import login_routes
 from api.ports import GetServices
+from api.routes_alerts import alert_routes
+from api.routes_backtest import backtest_routes
+from api.routes_channels import channel_routes
+from api.routes_config import config_routes
+from api.routes_export import export_routes
 from api.routes_market import market_routes
 from api.routes_pair import pair_routes
 
@@ -20,7 +25,16 @@ Times are int milliseconds UTC, `ts` is a bar's open. NaN is null. Every failure
 rule's. Live increments: WebSocket `/api/ws` (any strategy parameter, `seq`, `limit`), which sends
 `full`, then `delta`, and `status` at least every two seconds.
 """
-ROUTES = (login_routes, market_routes, pair_routes)
+ROUTES = (
+    market_routes,
+    pair_routes,
+    backtest_routes,
+    config_routes,
+    alert_routes,
+    channel_routes,
+    export_routes,
+    login_routes,
+)
 
 
 def create_api(get_services: GetServices) -> FastAPI:

@@ -1,10 +1,12 @@
 """Settled bars of any span: from memory where it reaches, else from the database."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from analytics.bars import settle
 from api.ports import Services
-from model import BarRows, Bars, Flags, Timeframe
+from model import BarRows, Bars, Flags, Gap, Timeframe
 
 # A carried bucket repeats a close before it: read this many buckets ahead of the span for it.
 LEAD_IN_BUCKETS = 100
@@ -73,17 +75,20 @@ def _stored(
 
 
 def _settled(services: Services, rows: BarRows, end: int | None) -> Bars:
-    symbol, book = rows.symbol, services.book
-    if symbol in book.symbols:
-        gaps, closed_ms = book.gaps(symbol), book.closed_ms(symbol)
-    else:
-        mark = services.store.marks().get(symbol)
-        gaps = services.store.gaps(symbol)[symbol]
-        closed_ms = mark.last_ts_ms if mark is not None else 0
+    gaps, closed_ms = known_gaps(services, rows.symbol)
     if end is not None:
         # The span stops here, not the market: no carried rows beyond it.
         closed_ms = min(closed_ms, end + rows.timeframe.ms)
     return settle(rows, gaps, closed_ms=closed_ms)
+
+
+def known_gaps(services: Services, symbol: str) -> tuple[Sequence[Gap], int]:
+    """Return what is not known about a symbol, and the time before which its bars are final."""
+    if symbol in services.book.symbols:
+        return services.book.gaps(symbol), services.book.closed_ms(symbol)
+    mark = services.store.marks().get(symbol)
+    gaps: Sequence[Gap] = services.store.gaps(symbol)[symbol]
+    return gaps, mark.last_ts_ms if mark is not None else 0
 
 
 def _pick(bars: Bars, keep: Flags, limit: int, *, is_oldest_first: bool) -> Bars:

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import orjson
 
+from analytics.rule import machine_marks
+from analytics.snapshot import snapshot_json
 from api.columns import quality_names
 from api.ports import GetServices, Services, View
 from api.responses import encode
@@ -129,6 +131,7 @@ class Channel:
         self._status: dict[str, Any] = {}
         self._status_changed, self._status_ms = 0, 0
         self._snapshot, self._marks = _Piece(), _Piece()
+        self._marks_of = (-1, 0)
         self._candles: dict[str, _Piece] = {}
         self._closed_candles: dict[str, _Piece] = {}
         self._ticks: dict[str, _Log] = {}
@@ -155,8 +158,8 @@ class Channel:
         seq = self._seqs.next()
         with self._lock:
             is_new = self._take_rows(view, seq)
-            is_new |= self._snapshot.put(view.snapshot, seq)
-            is_new |= self._marks.put(getattr(view, "marks", ()), seq)
+            is_new |= self._snapshot.put(snapshot_json(view.snapshot), seq)
+            is_new |= self._take_marks(services, view, seq)
             is_new |= self._take_market(services, seq)
             is_new |= self._take_events(services, seq)
             is_new |= self._take_status(status, seq)
@@ -233,6 +236,16 @@ class Channel:
         self._rows = _Rows(new, changed)
         return bool((changed == seq).any()) or self._full_since == seq
 
+    def _take_marks(self, services: Services, view: View, seq: int) -> bool:
+        closed = view.series.ts[view.series.closed]
+        # Entries and exits happen on closed rows: between two of them there is nothing to replay.
+        key = (len(closed), int(closed[-1]) if len(closed) else 0)
+        if key == self._marks_of:
+            return False
+        self._marks_of = key
+        found = machine_marks(view.series, view.params, market=services.venue.market)
+        return self._marks.put(found, seq)
+
     def _take_market(self, services: Services, seq: int) -> bool:
         is_new = False
         for symbol in (self.params.y, self.params.x):
@@ -249,10 +262,7 @@ class Channel:
         return is_new
 
     def _take_events(self, services: Services, seq: int) -> bool:
-        alerts = getattr(services, "alerts", None)
-        if alerts is None:
-            return False
-        events = alerts.recent_events()
+        events = services.alerts.recent_events()
         return self._events.put([(event["id"], event) for event in reversed(events)], seq)
 
     def _full(self) -> dict[str, Any]:

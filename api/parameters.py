@@ -16,6 +16,7 @@ from model import Timeframe
 from params import Params
 
 MAX_ROWS = 10_000
+MAX_ID = 2**53
 MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="rows at most, the newest ones")]
@@ -119,3 +120,4 @@ def require_order(start: int | None, end: int | None) -> None:
 
 
 TimeframeName = Annotated[Timeframe, Query(description="length of a bar")]
+OptionalTimeframe = Annotated[Timeframe | None, Query(description="length of a bar")]

@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from alerts import AlertService
 from model import Bars, Gap, Snapshot, Timeframe, Trade
+from notify import Notifier
 from params import Params
 from settings import Settings, Venue
+from storage.store import Store
 
 
 class View(Protocol):
@@ -68,7 +71,11 @@ class Services(Protocol):
     @property
     def feed(self) -> FeedPort | None: ...
     @property
-    def store(self) -> Any: ...
+    def store(self) -> Store: ...
+    @property
+    def alerts(self) -> AlertService: ...
+    @property
+    def notifier(self) -> Notifier: ...
     def health(self) -> Mapping[str, Any]: ...
     def set_rule(self, rule: Params) -> None: ...
 

@@ -20,6 +20,7 @@ from api.parameters import (
 from api.ports import GetServices
 from api.responses import Json, tagged
 from model import Timeframe
+from storage.coverage import Coverage
 
 SINCE = "only rows with ts ≥ since, so that a poller gets the row it saw forming once more"
 
@@ -50,11 +51,8 @@ def market_routes(get_services: GetServices) -> APIRouter:
         services = get_services()
         found: dict[str, dict[str, Any]] = {name: {} for name in services.book.symbols}
         for row in services.store.coverage():
-            found.setdefault(row.symbol, {})[str(row.timeframe)] = {
-                "first_ts": row.first_ts,
-                "last_ts": row.last_ts,
-                "bars": row.bars,
-            }
+            frames = found.setdefault(row.symbol, {})
+            _widen(frames.setdefault(row.timeframe.value, {}), row)
         rows = [{"symbol": name, "timeframes": frames} for name, frames in found.items()]
         return Json({"simulated": services.venue.is_simulated, "symbols": rows})
 
@@ -99,3 +97,14 @@ def market_routes(get_services: GetServices) -> APIRouter:
         return tagged(request, body)
 
     return router
+
+
+def _widen(frame: dict[str, Any], row: Coverage) -> None:
+    """Take one source of a timeframe's bars into the summary of all of them."""
+    frame["first_ts"] = min(row.first_ts, frame.get("first_ts", row.first_ts))
+    frame["last_ts"] = max(row.last_ts, frame.get("last_ts", row.last_ts))
+    sources = frame.setdefault("sources", {})
+    sources[row.layer] = row.bars
+    # Sources overlap where one took over from another: there are no more bars than buckets.
+    buckets = (frame["last_ts"] - frame["first_ts"]) // row.timeframe.ms + 1
+    frame["bars"] = min(sum(sources.values()), buckets)

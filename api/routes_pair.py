@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from analytics.snapshot import snapshot_json
 from api import schemas
 from api.columns import series_columns, series_rows, stats_rows
 from api.csv_text import csv_response
 from api.errors import documented
 from api.parameters import MAX_MS, Limit, read_params, strategy_parameters
 from api.ports import GetServices, Services, View
-from api.responses import Json, encode, tagged
+from api.responses import Json, tagged
 
 STATS_COLUMNS = (
     "timestamp",
@@ -31,8 +31,7 @@ REFUSALS = documented(401, 404, 422, 429, 503)
 
 def pair_body(services: Services, view: View) -> dict[str, Any]:
     """Return the fields of `GET /api/pair`."""
-    fields: dict[str, Any] = orjson.loads(encode(view.snapshot))
-    return {"simulated": services.venue.is_simulated, **fields}
+    return {"simulated": services.venue.is_simulated, **snapshot_json(view.snapshot)}
 
 
 def pair_routes(get_services: GetServices) -> APIRouter:

@@ -4,7 +4,7 @@ Answers are not run through these models on the way out (they are made of arrays
 two together. More fields may be added at any time, so models allow them.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -285,3 +285,223 @@ class LatestAnswer(PairNumbers):
     hedge_ratio: float | None
     is_stationary: bool | None
     alert: bool
+
+
+class CombinedAnswer(PairNumbers):
+    """`GET /api/analytics/pair`."""
+
+    ols_hedge_ratio: float | None
+    kalman_hedge_ratio: float | None
+    latest_z_score: float | None
+    rolling_correlation: float | None
+    backtest: dict[str, Any] | None = Field(description="metrics as in /backtest")
+
+
+class RuleAnswer(Answer):
+    """The running rule; every strategy parameter is a field."""
+
+    y: str
+    x: str
+    timeframe: str
+    window: int
+    entry: float
+    exit: float
+    stop: float
+
+
+class LedgerRow(Part):
+    """One change of the signal or of the first blocking gate."""
+
+    id: int
+    ts: int
+    y: str
+    x: str
+    timeframe: str
+    signal: str
+    gate: str
+    decision: dict[str, Any]
+    inputs: dict[str, Any]
+    gates: list[dict[str, Any]]
+    outcome: dict[str, Any] | None
+
+
+class DecisionsAnswer(Answer):
+    """`GET /api/decisions`, newest first."""
+
+    decisions: list[LedgerRow]
+
+
+class AlertRow(Part):
+    """One alert rule, its state, and when it last triggered."""
+
+    id: int
+    y: str
+    x: str
+    timeframe: str
+    metric: str
+    direction: str
+    threshold: float
+    exit_threshold: float | None
+    min_correlation: float | None
+    cooldown_s: float
+    evaluate_on: str
+    enabled: bool
+    state: Literal["flat", "long", "short", "paused"]
+    last_triggered: int | None
+
+
+class AlertAnswer(Answer, AlertRow):
+    """One alert rule."""
+
+
+class AlertsAnswer(Answer):
+    """`GET /api/alerts`."""
+
+    alerts: list[AlertRow]
+
+
+class EventRow(Part):
+    """Something a rule fired."""
+
+    id: int
+    rule_id: int
+    ts: int
+    kind: Literal["entry", "exit", "stop", "stale", "broken"]
+    y: str
+    x: str
+    zscore: float | None
+    message: str
+    acknowledged: bool
+
+
+class EventsAnswer(Answer):
+    """`GET /api/alerts/events`, newest first."""
+
+    events: list[EventRow]
+
+
+class DoneAnswer(Answer):
+    """Something was deleted or acknowledged."""
+
+    id: int
+
+
+class ChannelRow(Part):
+    """A notification target without its secrets."""
+
+    id: str
+    name: str
+    source: Literal["settings", "stored"]
+    problem: str
+
+
+class ChannelAnswer(Answer, ChannelRow):
+    """One target."""
+
+
+class ChannelsAnswer(Answer):
+    """`GET /api/channels`."""
+
+    channels: list[ChannelRow]
+
+
+class ChannelDone(Answer):
+    """A target was tested or forgotten."""
+
+    id: str
+    problem: str | None
+
+
+class DeliveryRow(Part):
+    """One attempt to deliver an event; event 0 is a test."""
+
+    event_id: int
+    ts: int
+    target: str
+    attempt: int
+    status: Literal["delivered", "retrying", "failed", "dropped"]
+    detail: str
+
+
+class DeliveriesAnswer(Answer):
+    """`GET /api/channels/deliveries`, newest first."""
+
+    deliveries: list[DeliveryRow]
+
+
+class Side(Part):
+    """Gross or net results; ratios are null where they are not defined."""
+
+    pnl: float | None
+    return_pct: float | None
+    cagr: float | None
+    volatility: float | None
+    sharpe: float | None
+    sortino: float | None
+    calmar: float | None
+    max_drawdown: float | None
+    max_drawdown_pct: float | None
+    max_drawdown_bars: int | None
+    trades: int
+    win_rate: float | None
+    profit_factor: float | None
+    expectancy_bps: float | None
+    avg_bars_held: float | None
+    exposure: float | None
+    turnover: float | None
+
+
+class NetSide(Side):
+    """Net results, with how far the Sharpe ratio can be believed."""
+
+    probabilistic_sharpe: float | None
+    sharpe_low: float | None
+    sharpe_high: float | None
+
+
+class CostsRow(Part):
+    """What was paid."""
+
+    fees: float
+    slippage: float
+    funding: float
+    total: float
+    break_even_cost_multiple: float | None
+
+
+class MetricsRow(Part):
+    """All figures of a run."""
+
+    gross: Side
+    net: NetSide
+    costs: CostsRow
+
+
+class TradeRow(Part):
+    """One trade of both legs."""
+
+    id: int
+    side: str
+    entry_ts: int
+    exit_ts: int
+    gross_pnl: float
+    net_pnl: float
+    exit_reason: str
+
+
+class EquityColumns(Part):
+    """Equity at every close, as columns of equal length."""
+
+    ts: list[int]
+    gross: list[float]
+    net: list[float]
+    drawdown: list[float]
+
+
+class BacktestAnswer(Answer):
+    """`GET /api/backtest`."""
+
+    params: dict[str, Any]
+    metrics: MetricsRow
+    trades: list[TradeRow]
+    equity: EquityColumns

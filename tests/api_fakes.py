@@ -2,37 +2,42 @@
 
 import contextlib
 import math
+import tempfile
 import threading
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
+from series_builder import build_series
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
+from alerts import AlertService
 from analytics.bars import BarBook
 from api.app import create_api
 from api.push import push_route
 from api.security import guards
 from model import (
-    BarRows,
     Batch,
     ConfigError,
     Decision,
     Gate,
+    Mark,
     Market,
     Position,
     Record,
     Snapshot,
-    Timeframe,
+    Stream,
     Trade,
     TriggerPrices,
 )
+from notify import Notifier
 from params import Params
 from settings import Settings, Venue
+from storage.store import Store
 
 START_MS = 1_700_000_040_000
 NAN = math.nan
@@ -100,26 +105,28 @@ def make_snapshot(params, *, ts=START_MS, zscore=1.2, **changed):
 def make_series(n, *, start_ms=START_MS, tf_ms=60_000, open_rows=1, seed=1):
     """Synthetic columns of a pair; the first rows have no z, the last `open_rows` are forming."""
     rng = np.random.default_rng(seed)
-    columns = {
+    noise = {
         name: rng.normal(size=n)
-        for name in (
-            "alpha", "beta", "spread", "mean", "sd", "zscore", "correlation",
-            "beta_ols", "beta_kalman", "beta_kalman_se", "beta_trade", "half_life",
-        )
-    }  # fmt: skip
-    columns["zscore"][: min(n, 5)] = NAN
+        for name in ("alpha", "beta", "spread", "mean", "sd", "correlation", "beta_kalman")
+    }
+    zscore = rng.normal(size=n) * 2
+    zscore[: min(n, 5)] = NAN
     closed = np.ones(n, dtype=bool)
     if open_rows:
         closed[-open_rows:] = False
-    return SimpleNamespace(
-        ts=start_ms + tf_ms * np.arange(n, dtype=np.int64),
-        closed=closed,
-        price_y=40_000 + rng.normal(size=n),
-        price_x=2_000 + rng.normal(size=n),
-        quality=np.zeros(n, dtype=np.int8),
-        stationary=np.ones(n, dtype=np.int8),
-        **columns,
-    )
+    legs = {"price_y": 40_000 + rng.normal(size=n), "price_x": 2_000 + rng.normal(size=n)}
+    return build_series(zscore, start_ms=start_ms, tf_ms=tf_ms, closed=closed, **legs, **noise)
+
+
+def columns_of(series):
+    """The columns of a series as writable copies, by name."""
+    found = {field.name: getattr(series, field.name) for field in fields(series)}
+    return {name: value.copy() for name, value in found.items() if isinstance(value, np.ndarray)}
+
+
+def rebuilt(series, columns):
+    """A series with other columns."""
+    return replace(series, **columns)
 
 
 class FakeEngine:
@@ -127,6 +134,7 @@ class FakeEngine:
 
     def __init__(self, book):
         self.book, self.rule = book, Params()
+        self.source = SimpleNamespace(book=book, market=Market.SPOT)
         self.watched, self.subscribers = Counter(), []
         self.views, self.evaluated = {}, Counter()
         self.status = {
@@ -189,55 +197,36 @@ class FakeFeed:
         return self.ticks.get(symbol, [])[-n:]
 
 
-@dataclass
-class FakeStore:
-    """No rows but those in memory; remembers what is written."""
-
-    book: BarBook
-    config: dict = field(default_factory=dict)
-
-    def coverage(self):
-        found = []
-        for symbol in self.book.symbols:
-            for timeframe in Timeframe:
-                bars = self.book.bars(symbol, timeframe, limit=10_000, include_open=False)
-                if len(bars):
-                    found.append(
-                        SimpleNamespace(
-                            symbol=symbol,
-                            timeframe=timeframe,
-                            first_ts=int(bars.ts[0]),
-                            last_ts=int(bars.ts[-1]),
-                            bars=len(bars),
-                        )
-                    )
-        return found
-
-    def read_bars(self, symbol, timeframe, start_ms=None, end_ms=None, limit=None):
-        none, real = np.empty(0, np.int64), np.empty(0)
-        columns = [none, *[real] * 6, none, none, none, none.astype(np.int8)]
-        return BarRows(symbol, timeframe, *columns)
-
-    def gaps(self, symbol=None):
-        return {symbol: ()}
-
-    def marks(self):
-        return {}
-
-
 class FakeServices:
-    """What `services()` returns, with real bars in memory and everything else made up."""
+    """What `services()` returns: a real book, made-up views and feed; on request a real store."""
 
-    def __init__(self, **environ):
+    def __init__(self, *, with_store=False, **environ):
         self.settings = Settings.from_env(environ)
         self.venue = Venue(
             name="fake", market=Market.SPOT, ws_url="", rest_url="", is_simulated=True
         )
         self.book = BarBook(self.settings.symbols, rows=2000)
         self.engine, self.feed = FakeEngine(self.book), FakeFeed()
-        self.store = FakeStore(self.book)
+        self.events, self.store = [], None
+        self.alerts = SimpleNamespace(recent_events=lambda: list(self.events))
+        if with_store:
+            self._open_store()
         self.health_status = "ok"
         self.trade(seconds=600)
+
+    def _open_store(self):
+        self._folder = tempfile.TemporaryDirectory()
+        url = f"sqlite:///{self._folder.name}/pairs.db"
+        self.store = Store.open(url, venue="simulated:1", stream=Stream.AGG_TRADE)
+        self.store.writer.start()
+        self.notifier = Notifier(self.settings, self.store)
+        self.alerts = AlertService(self.store, self.notifier, self.engine)
+        OPEN.append(self)
+
+    def close(self):
+        self.notifier.stop()
+        self.store.close()
+        self._folder.cleanup()
 
     def trade(self, *, seconds, start_ms=START_MS):
         trades = [
@@ -247,7 +236,14 @@ class FakeServices:
         ]
         end_ms = start_ms + 1000 * seconds - 500
         symbols = ("BTCUSDT", "ETHUSDT")
-        self.book.apply(Batch(trades, closed_ms=dict.fromkeys(symbols, end_ms)))
+        marks = {
+            name: Mark(name, start_ms // 1000 + seconds, start_ms + 1000 * (seconds - 1), 100.0)
+            for name in symbols
+        }
+        batch = Batch(trades, marks=marks, closed_ms=dict.fromkeys(symbols, end_ms))
+        deltas = self.book.apply(batch)
+        if self.store is not None:
+            self.store.writer.put(batch, deltas)
         for symbol in symbols:
             own = [trade for trade in trades if trade.symbol == symbol]
             self.feed.ticks[symbol] = [*self.feed.ticks.get(symbol, []), *own][-200:]
@@ -275,8 +271,18 @@ class FakeServices:
         for name in ("y", "x"):
             if getattr(rule, name) not in self.book.symbols:
                 raise ConfigError(f"{name} is not ingested", field=name)
-        self.store.config["rule"] = rule.as_dict()
+        if self.store is not None:
+            self.store.config.put("rule", rule.as_dict(), now_ms=1)
         self.engine.rule = rule
+
+
+OPEN = []
+
+
+def close_all():
+    """Close what tests have opened; called after each test."""
+    while OPEN:
+        OPEN.pop().close()
 
 
 def make_app(services):

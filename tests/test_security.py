@@ -5,6 +5,7 @@ import contextlib
 import json
 
 import pytest
+from api_fakes import FakeServices, assert_refused, make_client
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import WebSocketDenialResponse
@@ -14,7 +15,6 @@ from api import access
 from api.security import MAX_BODY_BYTES, Guard, refuse_open_listener
 from model import ConfigError
 from settings import Settings
-from api_fakes import FakeServices, assert_refused, make_client
 
 TOKEN = "a-long-secret"
 JSON = {"Content-Type": "application/json"}
@@ -148,14 +148,16 @@ def test_body_of_exactly_a_megabyte_is_read(client):
     assert client.post("/api/login", content=body, headers=JSON).status_code == 200
 
 
-def test_refusals_change_nothing(client):
+def test_refusals_change_nothing():
     services = FakeServices()
+    before = services.engine.rule
+    body = json.dumps({"window": 30})
     with make_client(services) as client:
-        before = services.engine.rule
-        body = json.dumps({"window": 30})
         for headers in ({"Content-Type": "text/plain"}, JSON | {"Origin": "http://evil.example"}):
             assert client.post("/api/config", content=body, headers=headers).status_code >= 400
         assert services.engine.rule == before
+        assert client.post("/api/config", content=body, headers=JSON).status_code == 200
+    assert services.engine.rule.window == 30
 
 
 def test_pages_carry_frame_and_sniff_protection(client):

@@ -4,11 +4,17 @@ import contextlib
 import json
 import math
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from api_fakes import START_MS, FakeServices, make_client, make_series
+from api_fakes import (
+    START_MS,
+    FakeServices,
+    columns_of,
+    make_client,
+    make_series,
+    rebuilt,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
@@ -113,10 +119,7 @@ def test_delta_holds_only_the_rows_that_changed(services, channel):
     channel.step()
     page = Page()
     bring_up(channel, page)
-    longer = make_series(61)
-    for name, column in vars(series).items():
-        getattr(longer, name)[:60] = column
-    longer.closed[59], longer.closed[60] = True, False
+    longer = _moved(series, "append")
     services.engine.put(Params(), longer)
     channel.step()
     message = page.take(channel.message_after(page.seq)[1])
@@ -168,9 +171,8 @@ def test_row_that_vanishes_makes_the_next_message_full(services, channel):
     page = Page()
     bring_up(channel, page)
     keep = np.arange(40) != 20
-    services.engine.put(
-        Params(), SimpleNamespace(**{name: column[keep] for name, column in vars(series).items()})
-    )
+    kept = {name: column[keep] for name, column in columns_of(series).items()}
+    services.engine.put(Params(), rebuilt(series, kept))
     channel.step()
     bring_up(channel, page)
     assert page.kinds == ["full", "full"]
@@ -240,8 +242,8 @@ def test_any_mix_of_changes_and_skipped_messages_leaves_the_page_right(found, li
         assert page.parts["status"]["message"] == services.engine.status["message"]
 
 
-def _moved(series, what, row, seed):
-    columns = {name: column.copy() for name, column in vars(series).items()}
+def _moved(series, what, row=0, seed=0):
+    columns = columns_of(series)
     n = len(series.ts)
     if what == "tick" and n:
         columns["price_y"][-1] += 1.0
@@ -249,8 +251,9 @@ def _moved(series, what, row, seed):
         columns["price_x"][row % n] += 1.0
         columns["zscore"][row % n] = np.nan
     elif what in ("append", "slide") and n:
-        fresh = vars(make_series(n + 1, start_ms=int(series.ts[0]), seed=seed + 10))
+        fresh = columns_of(make_series(n + 1, start_ms=int(series.ts[0]), seed=seed + 10))
         columns = {name: np.append(columns[name], fresh[name][-1:]) for name in columns}
+        columns["ts"][-1] = columns["ts"][-2] + 60_000
         columns["closed"][-2] = True
         if what == "slide":
             columns = {name: column[1:] for name, column in columns.items()}
@@ -258,8 +261,8 @@ def _moved(series, what, row, seed):
         keep = np.arange(n) != row % n
         columns = {name: column[keep] for name, column in columns.items()}
     elif what == "empty":
-        columns = vars(make_series(0, open_rows=0))
-    return SimpleNamespace(**columns)
+        columns = {name: column[:0] for name, column in columns.items()}
+    return rebuilt(series, columns)
 
 
 # -- the socket -------------------------------------------------------------------------------
@@ -274,8 +277,7 @@ def test_socket_sends_full_then_deltas_and_stops_watching_at_the_end(services):
             page.take(socket.receive_text())
             assert page.kinds == ["full"]
             assert services.engine.watched[Params()] == 1
-            series.price_y[-1] += 5
-            services.engine.put(Params(), _moved(series, "tick", 0, 0))
+            services.engine.put(Params(), _moved(series, "tick"))
             while page.kinds[-1] != "delta":
                 page.take(socket.receive_text())
         deadline = time.monotonic() + 5
@@ -302,7 +304,7 @@ def test_socket_resumes_where_it_left_off(services):
     with make_client(services) as client:
         with client.websocket_connect(URL) as socket:
             page.take(socket.receive_text())
-        services.engine.put(Params(), _moved(make_series(60), "append", 0, 0))
+        services.engine.put(Params(), _moved(make_series(60), "append"))
         with client.websocket_connect(f"{URL}?seq={page.seq}") as socket:
             message = page.take(socket.receive_text())
         assert message["type"] == "delta"
@@ -319,7 +321,7 @@ def test_ten_tabs_share_one_evaluation(services):
             assert json.loads(socket.receive_text())["type"] == "full"
         assert services.engine.watched[Params()] == 1
         before = services.engine.evaluated[Params()]
-        services.engine.put(Params(), _moved(make_series(60), "tick", 0, 0))
+        services.engine.put(Params(), _moved(make_series(60), "tick"))
         texts = {socket.receive_text() for socket in sockets}
         assert len(texts) == 1
         assert services.engine.evaluated[Params()] - before <= 2
