@@ -86,7 +86,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     z2 = WILSON_Z**2
     middle = (k + z2 / 2) / (n + z2)
     half = WILSON_Z / (n + z2) * math.sqrt(k * (n - k) / n + z2 / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (middle - half if k else 0.0), (middle + half if k < n else 1.0)
 
 
 def past_entries(series: PairSeries, params: Params, tape: Tape, terms: Terms) -> Trades:

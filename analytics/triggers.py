@@ -37,7 +37,11 @@ def price_at(series: PairSeries, params: Params, row: int, levels: Floats) -> Fl
     Returns:
         (m,) prices, NaN where z is unknown.
     """
-    if not math.isfinite(series.zscore[row]):
+    rows = row - int(series.start[row]) + 1
+    needed = 1 if params.z_method == "innovation" else params.window
+    if params.hedge_method in ("ols", "tls"):
+        needed = max(needed, params.hedge_rows)
+    if rows < needed or not math.isfinite(series.zscore[row]):
         return np.full(len(levels), math.nan)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         spread = _spread_at(series, params, row, levels)

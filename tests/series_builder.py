@@ -5,6 +5,7 @@ from dataclasses import fields
 import numpy as np
 
 from analytics.series import PairSeries
+from model import Bars, Timeframe
 from params import Params
 
 START_MS = 1_700_006_400_000  # 2023-11-15 00:00 UTC
@@ -99,3 +100,38 @@ def random_series(seed, n=400, **columns) -> PairSeries:
 def plain_params(**values) -> Params:
     """Return a rule without gates, so that z alone decides."""
     return Params.parse({"gates": "", "fee_bps": 0, "slippage_bps": 0, **values})
+
+
+def make_bars(symbol, close, opened=None, *, timeframe=Timeframe.M1, **columns) -> Bars:
+    """Return closed LIVE bars with these closes; each opens at the close before unless given."""
+    close = np.asarray(close, dtype=float)
+    n = len(close)
+    opened = np.concatenate((close[:1], close[:-1])) if opened is None else np.asarray(opened)
+    given = {
+        "ts": START_MS + timeframe.ms * np.arange(n),
+        "open": opened.astype(float),
+        "high": np.maximum(opened, close),
+        "low": np.minimum(opened, close),
+        "close": close,
+        "volume": np.ones(n),
+        "quote_volume": close.copy(),
+        "trades": np.ones(n, dtype=np.int64),
+        "quality": np.zeros(n, dtype=np.int8),
+        "closed": np.ones(n, dtype=np.bool_),
+        **columns,
+    }
+    return Bars(symbol, timeframe, *(given[name] for name in Bars.__slots__[2:]))
+
+
+def pair_bars(seed, n=600, *, phi=0.97, noise=3e-4, beta=1.0, timeframe=Timeframe.M1):
+    """Return the bars of a cointegrated pair: ln Y = 3 + β·ln X + an AR(1) spread.
+
+    phi 1 makes the spread a random walk: two coins that have nothing to do with each other.
+    """
+    rng = np.random.default_rng(seed)
+    x = np.log(2000) + np.cumsum(rng.normal(0, 5e-4, n))
+    spread, steps = np.zeros(n), rng.normal(0, noise, n)
+    for t in range(1, n):
+        spread[t] = phi * spread[t - 1] + steps[t]
+    legs = {"BTCUSDT": np.exp(3 + beta * x + spread), "ETHUSDT": np.exp(x)}
+    return tuple(make_bars(name, close, timeframe=timeframe) for name, close in legs.items())

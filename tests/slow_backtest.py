@@ -37,6 +37,17 @@ class Held:
     mae: float = 0.0
     mfe: float = 0.0
 
+    def live_through(self, s, p, t, funding):
+        """Take a row's close: excursions, and funding unless entered on it; return the funding."""
+        pnl = self.gross_at(s.price_y[t], s.price_x[t])
+        self.mae, self.mfe = min(self.mae, pnl), max(self.mfe, pnl)
+        if self.fill_row == t:
+            return 0.0
+        due = funding_due(s, p, t, funding)
+        received = -(self.qty_y * s.price_y[t] * due[0] + self.qty_x * s.price_x[t] * due[1])
+        self.funding += received
+        return received
+
     def gross_at(self, price_y, price_x):
         return self.qty_y * (price_y - self.paid_y) + self.qty_x * (price_x - self.paid_x)
 
@@ -151,13 +162,7 @@ def slow_backtest(s, p, market, *, lo=0, hi=None, record=None, gates=None, fundi
             trade(t, s.open_y[t], s.open_x[t])
         close_y, close_x = s.price_y[t], s.price_x[t]
         if held:
-            if held.fill_row != t:
-                due = funding_due(s, p, t, funding)
-                paid = held.qty_y * close_y * due[0] + held.qty_x * close_x * due[1]
-                held.funding -= paid
-                cash_net -= paid
-            pnl = held.gross_at(close_y, close_x)
-            held.mae, held.mfe = min(held.mae, pnl), max(held.mfe, pnl)
+            cash_net += held.live_through(s, p, t, funding)
         if p.fill == "close" and both_real:
             trade(t, close_y, close_x)
         if t == hi - 1 and held:
