@@ -66,7 +66,12 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_params(
-    query: QueryParams, services: Services, *, besides: Iterable[str] = (), **given: Any
+    query: QueryParams,
+    services: Services,
+    *,
+    besides: Iterable[str] = (),
+    is_stored_enough: bool = False,
+    **given: Any,
 ) -> Params:
     """Return the rule a request asks for: its query over the running rule.
 
@@ -74,6 +79,7 @@ def read_params(
         query: the request's query; names must be strategy parameters or in `besides`.
         services: where the running rule and the known symbols are.
         besides: further names the route reads itself.
+        is_stored_enough: legs that are stored but not ingested will do.
         given: values that are put over the query.
     Raises:
         ApiError, ConfigError: an unknown name or symbol, a name given twice, a bad value.
@@ -88,18 +94,22 @@ def read_params(
         values[name] = f"{values[name]},{value}" if name in values else value
     params = Params.parse({**values, **given}, base=services.engine.rule)
     for field in ("y", "x"):
-        require_symbol(services, getattr(params, field), field)
+        require_symbol(
+            services, getattr(params, field), field=field, is_stored_enough=is_stored_enough
+        )
     return params
 
 
-def require_symbol(services: Services, symbol: str, field: str = "symbol") -> None:
-    """Refuse a symbol that is neither ingested nor stored.
+def require_symbol(
+    services: Services, symbol: str, *, field: str = "symbol", is_stored_enough: bool = True
+) -> None:
+    """Refuse a symbol that is not ingested, or, where that is enough, not stored either.
 
     Raises:
         ApiError: 404, naming what is known.
     """
     ingested = services.book.symbols
-    if symbol in ingested or any(row.symbol == symbol for row in services.store.coverage()):
+    if symbol in ingested or (is_stored_enough and _is_stored(services, symbol)):
         return
     raise ApiError(
         404,
@@ -107,6 +117,11 @@ def require_symbol(services: Services, symbol: str, field: str = "symbol") -> No
         code="unknown_symbol",
         field=field,
     )
+
+
+def _is_stored(services: Services, symbol: str) -> bool:
+    spans = (services.store.bars_span(symbol, timeframe) for timeframe in Timeframe)
+    return any(last >= first for first, last in spans)
 
 
 def require_order(start: int | None, end: int | None) -> None:

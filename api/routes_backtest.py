@@ -43,7 +43,9 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
     ) -> tuple[Services, BacktestResult]:
         services = get_services()
         require_order(start, end)
-        params = read_params(request.query_params, services, besides=("start", "end"))
+        params = read_params(
+            request.query_params, services, besides=("start", "end"), is_stored_enough=True
+        )
         span = Span(start_ms=start, end_ms=end)
         with slots.one():
             market = services.venue.market
