@@ -110,9 +110,7 @@ def analyse(
     columns = _hedges(grid, y, x, params, calibration)
     columns["correlation"] = _correlation(grid, params)
     columns["beta_drift"] = beta_drift(columns["beta"], params.window, start=grid.start)
-    columns |= held_tests(
-        grid, y, x, columns["alpha"], columns["beta"], params, calibration.known, cache
-    )
+    columns |= held_tests(grid, y, x, columns["beta"], params, cache)
     columns |= {field.name: getattr(grid, field.name) for field in fields(Grid)}
     for column in columns.values():
         if isinstance(column, np.ndarray):
