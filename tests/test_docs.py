@@ -28,6 +28,9 @@ INDIRECT = {
     "uvicorn": "Streamlit's server; older ones warn about websockets 17",
 }
 
+# Parts of listed packages that tests may use directly.
+TRANSITIVE = {"packaging", "scipy", "playwright"}
+
 
 def _shipped() -> list[Path]:
     return [
@@ -166,26 +169,33 @@ def test_requirements_have_both_bounds_and_hold_here(file):
         assert version(name) in requirement.specifier, f"{name} {version(name)} is installed"
 
 
-def test_requirements_are_what_is_imported():
-    ours = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in _shipped()}
+def _third_party(paths: list[Path]) -> dict[str, set[str]]:
+    """Packages imported, each with the files that do."""
+    ours = {path.name.removesuffix(".py") for path in ROOT.iterdir()}
+    ours |= {path.stem for path in (ROOT / "tests").glob("*.py")}
     providers = packages_distributions()
-    imported: dict[str, set[str]] = {}
-    for path in _shipped():
+    found: dict[str, set[str]] = {}
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module]
-                if isinstance(node, ast.ImportFrom) and node.module
-                else []
-            )
-            for top in {name.split(".")[0] for name in names}:
-                if top not in ours and top not in sys.stdlib_module_names:
-                    where = imported.setdefault(canonicalize_name(providers[top][0]), set())
-                    where.add(path.relative_to(ROOT).as_posix())
-    listed = set(_requirements("requirements.txt"))
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for top in {name.split(".")[0] for name in names} - ours - sys.stdlib_module_names:
+                package = canonicalize_name(providers.get(top, [top])[0])
+                found.setdefault(package, set()).add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def test_requirements_are_what_is_imported():
+    imported, listed = _third_party(_shipped()), set(_requirements("requirements.txt"))
     assert {name: where for name, where in imported.items() if name not in listed} == {}
     assert listed - set(imported) == set(INDIRECT)
+
+
+def test_requirements_dev_hold_what_tests_import():
+    listed = set(_requirements("requirements.txt")) | set(_requirements("requirements-dev.txt"))
+    imported = _third_party(sorted((ROOT / "tests").rglob("*.py")))
+    known = listed | TRANSITIVE
+    assert {name: where for name, where in imported.items() if name not in known} == {}
 
 
 def test_lock_pins_every_requirement_by_hash():
