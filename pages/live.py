@@ -2,13 +2,10 @@
 
 import streamlit as st
 
-from services import services
-from ui import downloads, sidebar
+from ui import downloads, frame
 from ui.live import live
-from ui.parts import Parts
 
-params = sidebar.current()
-parts = Parts(services())
+parts, params = frame.enter()
 live(params)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.caption("Download", width="content")

@@ -7,9 +7,12 @@ from functools import wraps
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from model import PairsError
 from params import Params
+from services import services
+from ui import sidebar
 from ui.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -18,8 +21,8 @@ STATUS_EVERY_S = 2.0
 FEED_COLORS = {"live": "green", "connecting": "orange", "backfilling": "orange"}
 # The one correction of Streamlit's own layout: a desk has no room for five rem of margin.
 DENSE = """<style>
-[data-testid="stMainBlockContainer"] { padding-inline: clamp(0.75rem, 2vw, 2rem); max-width: 2200px; }
-[data-testid="stHeader"] { pointer-events: none; background: transparent; height: 2.25rem; min-height: 0; }
+[data-testid="stMainBlockContainer"] { padding-inline: clamp(0.75rem, 2vw, 2rem); }
+[data-testid="stHeader"] { pointer-events: none; background: transparent; height: 2.25rem; }
 [data-testid="stHeader"] * { pointer-events: auto; }
 [data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
 </style>"""
@@ -43,6 +46,18 @@ def guarded(draw: Callable[..., None]) -> Callable[..., None]:
             )
 
     return safely
+
+
+def enter() -> tuple[Parts, Params]:
+    """Return the services and this tab's rule; every page starts with it.
+
+    A folder called pages makes Streamlit run the first link after a start as its old kind of page,
+    without our frame, until st.navigation was called once. Then this starts the run over.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+    return Parts(services()), sidebar.current()
 
 
 def dense() -> None:

@@ -34,7 +34,7 @@ export default function ({ data, parentElement }) {
     Promise.all([import(at(data.module)), styled]).then(([module]) => {
       if (!view.isGone) view.live = module.mount(root, view.data);
     }).catch(() => {
-      root.textContent = "The live page could not be loaded. Is the server still running? Reload to try again.";
+      root.textContent = "The live page could not be loaded. Reload to try again.";
     });
   }
   view.data = data;

@@ -23,6 +23,11 @@ class Parts:
         return self.services.venue.is_simulated
 
     @property
+    def venue_key(self) -> str:
+        """Tells the rows of one venue and stream from those of another."""
+        return f"{self.store.venue}/{self.store.stream.value}"
+
+    @property
     def market(self) -> Market:
         """Dialect and cost defaults of the venue."""
         return self.services.venue.market

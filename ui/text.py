@@ -17,7 +17,7 @@ PARAMETERS = {
     "fixed_beta": "The hedge ratio to use with method fixed.",
     "delta": "Kalman: how fast β may move, Q = δ/(1−δ)·I; empty = by maximum likelihood.",
     "obs_var": "Kalman: observation variance R; given together with δ, or empty.",
-    "calibration_start": "First bar (ms UTC) of the calibration of static and Kalman; empty = first loaded.",
+    "calibration_start": "First bar (ms UTC) that static and Kalman are calibrated on.",
     "calibration_end": "Last bar (ms UTC) of the calibration; given together with the start.",
     "z_method": "Rolling mean and sd of the spread, or the Kalman filter's own innovation.",
     "entry_mode": "Touch enters when |z| reaches entry; reentry waits until it comes back inside.",

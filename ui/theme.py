@@ -49,8 +49,11 @@ PALETTE: dict[Mode, dict[str, str]] = {
 
 
 def mode() -> Mode:
-    """The theme this browser shows; dark unless it says otherwise."""
-    return "light" if st.context.theme.type == "light" else "dark"
+    """The theme pages are shown in. It is the server's: without theme sections nobody can change it.
+
+    What the browser reports (st.context.theme) is the system's preference on the first run.
+    """
+    return "light" if st.get_option("theme.base") == "light" else "dark"
 
 
 def colors() -> dict[str, str]:

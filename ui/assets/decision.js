@@ -123,12 +123,12 @@ export class Decision {
       const state = isOff ? "off" : gate.passed ? "passed" : "failed";
       const compared = [gate.value, gate.limit].every(format.known)
         ? `${format.significant(gate.value)} / ${format.significant(gate.limit)}` : "";
-      return make("li", { "data-state": state, title: `${GATE_HELP[gate.name] ?? ""} ${state}.` },
+      const why = gate.passed ? null : make("span", { class: "pl-gate-text" }, gate.text || "");
+      return make("li", { "data-state": state, title: gate.text || GATE_HELP[gate.name] || "" },
         make("i", { "aria-hidden": "true" }, mark),
-        make("span", { class: "pl-gate-name" }, GATE_NAMES[gate.name] ?? gate.name),
-        make("span", { class: "pl-visually-hidden" }, `${state}: `),
-        make("span", { class: "pl-gate-text" }, gate.text || ""),
-        make("b", { class: "pl-num" }, compared));
+        make("span", { class: "pl-gate-name" }, GATE_NAMES[gate.name] ?? gate.name,
+          make("span", { class: "pl-visually-hidden" }, ` ${state} `)),
+        make("b", { class: "pl-num" }, compared), why);
     }));
   }
 

@@ -1,0 +1,194 @@
+"""Still figures, one look: axes, colours and thinning shared by every page.
+
+What moves is drawn by the live component; these are drawn once per run of a page.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from model import Floats, Ints
+from ui.theme import colors
+
+MOST_POINTS = 1500
+CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
+MARGIN = {"l": 52, "r": 12, "t": 30, "b": 26}
+FONT = '"Source Sans", "Source Sans Pro", sans-serif'
+
+
+def thin(*columns: Floats, most: int = MOST_POINTS) -> Ints:
+    """Return rows to draw: of each of `most`/2 stretches those of every column's extremes.
+
+    A line through them looks as the line through all rows, whatever their number.
+
+    Args:
+        columns: (n,) float64 each, NaN allowed.
+    """
+    n = len(columns[0])
+    if n <= most:
+        return np.arange(n, dtype=np.int64)
+    bins = max(1, most // (2 * len(columns)))
+    edges = np.linspace(0, n, bins + 1).astype(np.int64)
+    size = int(np.diff(edges).max())
+    grid = np.minimum(edges[:-1, None] + np.arange(size), edges[1:, None] - 1)
+    keep = [np.array([0, n - 1], dtype=np.int64)]
+    for column in columns:
+        values = column[grid]
+        low = np.where(np.isnan(values), np.inf, values).argmin(axis=1)
+        high = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
+        at = np.arange(bins)
+        keep += [grid[at, low], grid[at, high]]
+    rows: Ints = np.unique(np.concatenate(keep))
+    return rows
+
+
+def times(ts: Ints) -> NDArray[np.float64]:
+    """Times as Plotly takes them cheapest: float ms on a date axis."""
+    return ts.astype(np.float64)
+
+
+def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str] = ()) -> go.Figure:
+    """Return an empty figure of stacked panels that share the time axis.
+
+    Args:
+        height: pixels.
+        rows: relative heights of the panels, top first.
+        titles: a short title inside the top of each panel.
+    """
+    color = colors()
+    gap = 0.05 if len(rows) > 1 else 0.0
+    room = (1 - gap * (len(rows) - 1)) / sum(rows)
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": MARGIN,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 12, "color": color["muted"]},
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right"},
+        "xaxis": {
+            "gridcolor": color["grid"],
+            "zeroline": False,
+            "anchor": axis(len(rows) - 1),
+            "hoverformat": "%Y-%m-%d %H:%M:%S",
+            "automargin": True,
+        },
+        "hoverlabel": {"font": {"family": FONT}},
+        "annotations": [],
+    }
+    top = 1.0
+    for k, share in enumerate(rows):
+        bottom = max(0.0, top - share * room)
+        layout[axis(k).replace("y", "yaxis")] = {
+            "domain": [bottom, top],
+            "gridcolor": color["grid"],
+            "zeroline": False,
+            "anchor": "x",
+            "nticks": 6 if share >= 1 else 4,
+            "automargin": True,
+        }
+        if k < len(titles):
+            layout["annotations"].append(_title(titles[k], top))
+        top = bottom - gap
+    return go.Figure(layout=layout)
+
+
+def axis(k: int) -> str:
+    """Name of the k-th panel's value axis."""
+    return "y" if k == 0 else f"y{k + 1}"
+
+
+def _title(text: str, top: float) -> dict[str, Any]:
+    return {
+        "text": text,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": top,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
+
+
+def add_line(
+    chart: go.Figure,
+    x: Any,
+    y: Any,
+    name: str,
+    color: str,
+    *,
+    panel: int = 0,
+    width: float = 1.5,
+    dash: str = "solid",
+    fill: str | None = None,
+    fill_color: str | None = None,
+    show_legend: bool = True,
+    form: str = ".4~g",
+) -> None:
+    """Add a line to a panel."""
+    chart.add_scatter(
+        x=x,
+        y=np.asarray(y, dtype=np.float32),
+        name=name,
+        mode="lines",
+        line={"color": color, "width": width, "dash": dash},
+        fill=fill,
+        fillcolor=fill_color,
+        yaxis=axis(panel),
+        showlegend=show_legend,
+        hovertemplate=f"%{{y:{form}}}",
+    )
+
+
+def add_level(
+    chart: go.Figure, y: float, color: str, *, panel: int = 0, dash: str = "dash"
+) -> None:
+    """Add a horizontal line across a panel."""
+    chart.add_shape(
+        type="line",
+        xref="paper",
+        x0=0,
+        x1=1,
+        yref=axis(panel),
+        y0=y,
+        y1=y,
+        line={"color": color, "width": 1, "dash": dash},
+        layer="below",
+    )
+
+
+def show(chart: go.Figure, *, key: str, alt: str, **options: Any) -> Any:
+    """Draw a still figure at the page's width."""
+    if chart.layout.xaxis.type is None and _has_times(chart):
+        chart.layout.xaxis.type = "date"
+    return st.plotly_chart(
+        chart, key=key, alt=alt, theme=None, config=CONFIG, width="stretch", **options
+    )
+
+
+def _has_times(chart: go.Figure) -> bool:
+    first = next(iter(chart.data), None)
+    x = getattr(first, "x", None)
+    return x is not None and len(x) > 0 and isinstance(x[0], float) and x[0] > 1e11
+
+
+def cards(values: Mapping[str, tuple[str, str, str]], *, columns: int = 6) -> None:
+    """Draw metric cards: label → value, what stands beside it, help."""
+    with st.grid(columns, min_column_width=140, gap="small"):
+        for label, (value, beside, help_text) in values.items():
+            st.metric(
+                label,
+                value,
+                delta=beside or None,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                height="stretch",
+                help=help_text or None,
+            )

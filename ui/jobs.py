@@ -1,0 +1,138 @@
+"""Long work off the page's thread: one job per name and tab, with progress and cancel.
+
+A page asks for a job under a key that says what it is about. The same key finds the job again, in
+whatever state it is; another key cancels the old one. Workers never touch Streamlit.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from ui.frame import guarded
+
+WORKERS = 2
+PATIENCE_S = 0.25
+POLL_S = 0.5
+
+
+class Cancelled(Exception):
+    """The job was told to stop."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a job is. The worker reports, the page reads and may cancel."""
+
+    fraction: float = 0.0
+    text: str = ""
+    started_s: float = field(default_factory=time.monotonic)
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def report(self, done: float, total: float = 1.0, text: str = "") -> None:
+        """Say how far the work is.
+
+        Raises:
+            Cancelled: somebody wants it to stop.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled
+        self.fraction = min(1.0, done / total) if total else 0.0
+        self.text = text or self.text
+
+    def cancel(self) -> None:
+        """Ask the worker to stop at its next report."""
+        self._cancelled.set()
+
+    def is_cancelled(self) -> bool:
+        """Whether the worker was asked to stop."""
+        return self._cancelled.is_set()
+
+
+@dataclass(slots=True)
+class Job:
+    """Work under way or done."""
+
+    key: Hashable
+    future: Future[Any]
+    progress: Progress
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result or an error."""
+        return self.future.done()
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> bool:
+        """Wait a moment; most work is done by then. Returns whether it is."""
+        try:
+            self.future.exception(timeout_s)
+        except (TimeoutError, Exception):  # the error is raised where the result is asked for
+            return self.future.done()
+        return True
+
+    def result(self) -> Any:
+        """The result.
+
+        Raises:
+            Exception: what the work raised.
+        """
+        return self.future.result()
+
+
+_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="page-job")
+
+
+def start(name: str, key: Hashable, work: Callable[[Progress], Any]) -> Job:
+    """Return this tab's job `name` about `key`, started if it is not there yet."""
+    held = current(name)
+    if held is not None and held.key == key and not held.progress.is_cancelled():
+        return held
+    if held is not None:
+        held.progress.cancel()
+    progress = Progress()
+    job = Job(key, _pool.submit(work, progress), progress)
+    st.session_state[_slot(name)] = job
+    return job
+
+
+def current(name: str) -> Job | None:
+    """This tab's job of that name, if any."""
+    job: Job | None = st.session_state.get(_slot(name))
+    return job
+
+
+def forget(name: str) -> None:
+    """Cancel and drop a job."""
+    job = st.session_state.pop(_slot(name), None)
+    if job is not None:
+        job.progress.cancel()
+
+
+def _slot(name: str) -> str:
+    return f"_job_{name}"
+
+
+@st.fragment(run_every=POLL_S)
+def watch(name: str, label: str) -> None:
+    """Show a job's progress with a way to cancel; run the page again once it is done."""
+    _watch(name, label)
+
+
+@guarded
+def _watch(name: str, label: str) -> None:
+    job = current(name)
+    if job is None or job.is_done:
+        st.rerun()
+        return
+    progress = job.progress
+    with st.container(horizontal=True, vertical_alignment="center"):
+        seconds = time.monotonic() - progress.started_s
+        text = f"{label} {progress.text} · {seconds:.0f} s"
+        st.progress(progress.fraction, text=text, width="stretch")
+        if st.button("Cancel", key=f"_cancel_{name}"):
+            forget(name)
+            st.rerun()

@@ -1,0 +1,39 @@
+"""Which stretch of history a study is about, chosen on the page and kept in the URL."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import streamlit as st
+
+from study import DEFAULT_ROWS, Span
+
+DATES = "Dates"
+ROWS = {"1,000": 1_000, "5,000": DEFAULT_ROWS, "20,000": 20_000, "100,000": 100_000}
+
+
+def pick(*, key: str = "bars") -> Span:
+    """Draw the choice and return the span.
+
+    Args:
+        key: name of the choice in the URL; pages that share it share the choice.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        chosen = st.segmented_control(
+            "Newest bars",
+            [*ROWS, DATES],
+            default="5,000",
+            required=True,
+            key=key,
+            bind="query-params",
+            help="How many of the newest bars, or a range of dates (UTC, both days included).",
+        )
+        if chosen != DATES:
+            return Span(rows=ROWS.get(str(chosen), DEFAULT_ROWS))
+        first = st.date_input("From", value=None, key=f"{key}_from", bind="query-params", width=150)
+        last = st.date_input("To", value=None, key=f"{key}_to", bind="query-params", width=150)
+    start = _ms(first) if isinstance(first, date) else None
+    end = _ms(last + timedelta(days=1)) - 1 if isinstance(last, date) else None
+    return Span(start, end)
+
+
+def _ms(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
