@@ -9,8 +9,9 @@ minutes were drawn together.
 * Times: exponential gaps, one in four of them 30 times shorter (bursts and ties).
 * Sizes: raw trades in runs of 1, 2, … an aggregate, heavy tailed; so are the quantities.
 * Sides: a coin that leans with the minute's move (12 % at most).
-* Prices: the mid ± half-spread by the taker's side. Inside the minute the mid follows a bridge on
-  seconds, which shares √`SHARED` of its deviation with all symbols: one-second returns correlate.
+* Prices: the mid ± half-spread by the taker's side. Inside the minute the mid follows a bridge in
+  steps of `STEP_MS`, which shares √`SHARED` of its deviation with all symbols, so that returns of
+  seconds correlate as well.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from simulator.hashing import Floats, Ints, make_key, normals, uniforms
 from simulator.outline import Outline
 
 SHARED = 0.7
+STEP_MS = 250
+_STEPS = MINUTE_MS // STEP_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +116,17 @@ def _stretch(mid: Floats, highest: Floats, lowest: Floats, minutes: Outlines, of
 
 
 def _mids(outline: Outline, ts: Ints, minutes: Outlines, of: Ints) -> Floats:
-    """The mid at each time: the line from open to close, and a bridge about it."""
-    second = minutes.minute[:, None] * 60 + np.arange(60)
-    shared = normals(make_key(outline.seed, "seconds"), second)
-    own = normals(outline.key("seconds"), second)
-    walk = np.zeros((len(minutes.minute), 61))
+    """The mid at each time: the line from open to close, and a bridge about it, in steps."""
+    step = minutes.minute[:, None] * _STEPS + np.arange(_STEPS)
+    shared = normals(make_key(outline.seed, "steps"), step)
+    own = normals(outline.key("steps"), step)
+    walk = np.zeros((len(minutes.minute), _STEPS + 1))
     np.cumsum(np.sqrt(SHARED) * shared + np.sqrt(1.0 - SHARED) * own, axis=1, out=walk[:, 1:])
-    walk -= walk[:, -1:] * (np.arange(61) / 60.0)
-    walk *= (minutes.deviation / np.sqrt(60.0))[:, None]
+    walk -= walk[:, -1:] * (np.arange(_STEPS + 1) / _STEPS)
+    walk *= (minutes.deviation / np.sqrt(_STEPS))[:, None]
     into = ts - minutes.minute[of] * MINUTE_MS
-    step, part = into // 1000, (into % 1000) / 1000.0
-    bridge = walk[of, step] * (1.0 - part) + walk[of, step + 1] * part
     line = minutes.open[of] + (minutes.close - minutes.open)[of] * (into / MINUTE_MS)
-    mid: Floats = line + bridge
+    mid: Floats = line + walk[of, into // STEP_MS]
     return mid
 
 

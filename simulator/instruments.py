@@ -5,7 +5,7 @@ Known symbols (sizes are of the log price, at average volatility; see paths.py):
 | symbol  | level  | on the factor | own stationary part      | own walk              |
 |---------|--------|---------------|--------------------------|-----------------------|
 | ETHUSDT | 3,400  | 1.0           | none: it is the factor   | none                  |
-| BTCUSDT | 97,000 | 0.8           | swings of 185 bps, and 2-hour decouplings | none |
+| BTCUSDT | 97,000 | 0.8           | swings of 200 bps, and 2-hour decouplings | none |
 | BNBUSDT | 640    | 0.7           | swings of 140 bps        | in its broken regimes |
 | SOLUSDT | 190    | 0.5           | none                     | 25 bps a minute       |
 
@@ -56,7 +56,7 @@ class Instrument:
 
 
 _KNOWN = (
-    Instrument("BTCUSDT", 97_000.0, 2, 5, 1.4, 0.02, 0.8, swing_bps=185.0, decouples=True),
+    Instrument("BTCUSDT", 97_000.0, 2, 5, 1.4, 0.02, 0.8, swing_bps=200.0, decouples=True),
     Instrument("ETHUSDT", 3_400.0, 2, 4, 1.2, 0.35, 1.0),
     Instrument("SOLUSDT", 190.0, 2, 3, 0.8, 6.0, 0.5, walk_bps=25.0),
     Instrument("BNBUSDT", 640.0, 2, 3, 0.6, 1.2, 0.7, swing_bps=140.0, breaks=True),

@@ -8,7 +8,7 @@ The log price of a symbol is  ln(level) + loading·F + W + s + L + d, with
   level over years;
 * s, stationary: one swing in every slot of `SWING_MIN` minutes, somewhere in its first 12. It rises
   for 5 minutes, stays for about 4 and falls for 6. Signs alternate, but for a share `SWING_FLIP`;
-  the height is `swing_bps`·σ_t, give or take 10 %. Beside it AR(1) noise of 3 bps, half-life
+  the height is `swing_bps`·√σ_t, give or take 10 %. Beside it AR(1) noise of 3 bps, half-life
   10 minutes. An AR(1) regression on s finds a half-life of about 20 minutes; its sd is about 0.43
   of `swing_bps`;
 * L (symbols with `breaks`): in 6-hour slots, of which `BREAK_SHARE` are broken, the level walks to
@@ -17,7 +17,7 @@ The log price of a symbol is  ln(level) + loading·F + W + s + L + d, with
   AR(1) of `DECOUPLED_BPS` with a half-life of 7 minutes fades in and out, which takes the
   correlation of returns below 0.7 while it lasts.
 
-Volatility σ_t multiplies F, W, s and d alike: a daily cycle (±`CYCLE`, highest at 14:00 UTC)
+Volatility σ_t multiplies the steps of F, W, d and the noise in s: a daily cycle (±`CYCLE`, highest at 14:00 UTC)
 times exp(h), h Gaussian with sd `VOL_SD` and a half-life of 4 hours: clusters.
 """
 
@@ -31,13 +31,13 @@ from simulator.hashing import Floats, make_key, normals, uniforms
 from simulator.instruments import Instrument
 
 MINUTES = 1440
-FACTOR_BPS = 30.0
+FACTOR_BPS = 33.0
 DAY_HALF_LIFE = 10.0
-CYCLE = 0.25
-VOL_SD = 0.25
+CYCLE = 0.2
+VOL_SD = 0.2
 BREAK_SHARE = 0.35
 BREAK_WALK_BPS = 14.0
-DECOUPLED_SHARE = 0.08
+DECOUPLED_SHARE = 0.06
 DECOUPLED_BPS = 60.0
 SWING_MIN = 30
 SWING_FLIP = 0.04
@@ -124,7 +124,8 @@ class Paths:
         size = np.exp(0.1 * normals(self._key("swing size", name), slot))
         minute = slot * SWING_MIN + at
         sigma = np.concatenate([self.volatility(day + shift) for shift in (-1, 0, 1)])
-        height = height_bps * 1e-4 * sign * size * sigma[minute - (day - 1) * MINUTES]
+        sigma = np.sqrt(sigma[minute - (day - 1) * MINUTES])
+        height = height_bps * 1e-4 * sign * size * sigma
         shocks = np.zeros(SWING_MIN * len(slot))
         shocks[minute - slot[0] * SWING_MIN] = height
         return np.convolve(shocks, _SWING)[SWING_MIN : SWING_MIN + MINUTES + 1]
