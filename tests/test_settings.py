@@ -123,7 +123,7 @@ def test_from_env_does_not_look_at_the_process(monkeypatch):
 
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
-        Settings().venue = "simulated"  # type: ignore[misc]
+        Settings().venue = "simulated"
 
 
 def test_every_setting_says_what_it_is_for():
