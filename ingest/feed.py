@@ -118,13 +118,16 @@ class Feed:
 
     # -- what it can be told --------------------------------------------------------------------
 
-    def add_symbol(self, symbol: str) -> None:
-        """Stream `symbol` too, from its mark if it has one."""
-        self._submit(self._session.add_symbol(symbol))
+    def add_symbol(self, symbol: str) -> "concurrent.futures.Future[None]":
+        """Stream `symbol` too, from its mark if it has one; the future says when it is asked for.
 
-    def remove_symbol(self, symbol: str) -> None:
-        """Stream `symbol` no longer."""
-        self._submit(self._session.remove_symbol(symbol))
+        A symbol the exchange does not list is named in `health().warnings`.
+        """
+        return self._submit(self._session.add_symbol(symbol))
+
+    def remove_symbol(self, symbol: str) -> "concurrent.futures.Future[None]":
+        """Stream `symbol` no longer; what waits of it is handed on before."""
+        return self._submit(self._session.remove_symbol(symbol))
 
     def fetch_history(
         self,

@@ -118,6 +118,10 @@ class Intake:
             self.rejected[event.reason] += 1
             if event.symbol in self.sequencers:
                 self.rejected_of[event.symbol] += 1
+            if not self._protocol.has_gapless_ids:
+                # It may have been a trade, and no id will ever tell.
+                for symbol in [event.symbol] if event.symbol else list(self.sequencers):
+                    self.interrupt(symbol)
         elif isinstance(event, Ignored):
             self.ignored[event.kind] += 1
         elif isinstance(event, Kline):
@@ -206,7 +210,8 @@ class Intake:
     def interrupt(self, symbol: str) -> None:
         """The stream of `symbol` was cut: trades may have been missed from here on."""
         self.flush()
-        self.sequencers[symbol].interrupt()
+        if symbol in self.sequencers:
+            self.sequencers[symbol].interrupt()
 
     def _settle(self, symbol: str) -> None:
         """A trade of the stream with nothing missing before it proves that we are up to date."""

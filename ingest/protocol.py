@@ -172,6 +172,7 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
             return _classify(frame, stream, id_field)
         if (
             raw.X == "MARKET"
+            and raw.s
             and 0.0 < price < MAX_PRICE
             and 0.0 < qty < MAX_QTY
             and 0 <= raw.a < MAX_ID
@@ -188,6 +189,7 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
             return _classify(frame, stream, id_field)
         if (
             raw.X == "MARKET"
+            and raw.s
             and 0.0 < price < MAX_PRICE
             and 0.0 < qty < MAX_QTY
             and 0 <= raw.t < MAX_ID

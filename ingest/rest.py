@@ -61,8 +61,17 @@ class Rest:
         clock: Callable[[], float] = time.time,
         timeout_s: float = 10.0,
         retry_s: float = 0.5,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`clock` is the local time in seconds; `offset_ms` added to it is the exchange's."""
+        """Prepare; nothing is sent yet.
+
+        Args:
+            venue: whose REST address and dialect to use.
+            clock: local time in seconds; `offset_ms` added to it is the exchange's.
+            timeout_s: for connecting and for each part of an answer.
+            retry_s: first wait before a failed request is sent again.
+            transport: what carries the requests, the network if None.
+        """
         self.venue = venue
         self.market = venue.market
         self.offset_ms = 0
@@ -75,6 +84,7 @@ class Rest:
             timeout=timeout_s,
             trust_env=not is_loopback(venue.rest_url),
             headers={"Accept-Encoding": "gzip"},
+            transport=transport,
         )
 
     def now_ms(self) -> int:
