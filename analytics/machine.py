@@ -128,7 +128,7 @@ class Walk:
         return len(self.entry_row)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _step(  # type: ignore[no-untyped-def]  # noqa: C901 - the whole machine, kept in one place
     side, held, limit, idle, barred, z, before, ok, broken, half_life,
     entry, exit_, stop, is_reentry, max_hold, cooldown,
@@ -190,7 +190,7 @@ def _step(  # type: ignore[no-untyped-def]  # noqa: C901 - the whole machine, ke
     return side, held, limit, idle, barred, event, ungated, would, block
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _quiet(  # type: ignore[no-untyped-def]
     z, t, end, side, before, entry, exit_, losing, is_reentry
 ):
@@ -208,7 +208,7 @@ def _quiet(  # type: ignore[no-untyped-def]
     return t
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
     z, ok, breaks, half_life, lo, hi, entry, exit_, stop, is_reentry, max_hold, cooldown,
     position, events, ungateds, woulds, blocks, forever,

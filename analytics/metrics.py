@@ -134,7 +134,7 @@ class Curve:
     max_drawdown_bars: int
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _curve(  # type: ignore[no-untyped-def]
     equity, capital
 ):

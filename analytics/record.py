@@ -20,7 +20,7 @@ MIN_ENTRIES = 10
 WILSON_Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _counts(  # type: ignore[no-untyped-def]
     ends, rows
 ):

@@ -84,7 +84,7 @@ def deflated_sharpe(moments: Moments, *, variance: float, trials: int) -> float:
     return probabilistic_sharpe(moments, benchmark=expected_best_sharpe(variance, trials))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _hourly(  # type: ignore[no-untyped-def]
     ts, equity, capital
 ):
@@ -111,7 +111,7 @@ def hourly_changes(ts: Ints, equity: Floats, capital: float) -> Floats:
     return changes
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _resampled_sharpes(  # type: ignore[no-untyped-def]
     changes, draws, block, seed
 ):

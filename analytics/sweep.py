@@ -245,7 +245,7 @@ def cell_trades(shared: _Shared, cell: Params) -> Trades:
     return fill(found, shared.tape, shared.terms, hi=shared.hi, with_path=False)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _change_sums(  # type: ignore[no-untyped-def]
     begin, end, last, qty_y, qty_x, entry_y, entry_x, exit_y, exit_x,
     close_y, close_x, rate_y, rate_x, cost, capital,

@@ -168,7 +168,7 @@ def closed_rows(series: PairSeries) -> int:
     return n if n == 0 or series.closed[-1] else n - 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def legs(  # type: ignore[no-untyped-def]
     side, beta, price_y, price_x, notional, is_raw
 ):
@@ -187,7 +187,7 @@ def legs(  # type: ignore[no-untyped-def]
     return side * units_y, -side * (units_x if beta > 0.0 else -units_x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _path(  # type: ignore[no-untyped-def]
     first, last, qty_y, qty_x, paid_y, paid_x, close_y, close_x, rate_y, rate_x
 ):
@@ -203,7 +203,7 @@ def _path(  # type: ignore[no-untyped-def]
     return worst, best, funding
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _fill(  # type: ignore[no-untyped-def]
     entry_row, exit_row, side, reason, hi,
     open_y, open_x, close_y, close_x, is_real, beta, rate_y, rate_x,
@@ -286,7 +286,7 @@ def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int, with_path: bool = Tru
     return Trades(*rows, *codes, *out)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _equity(  # type: ignore[no-untyped-def]
     begin, end, last, qty_y, qty_x, entry_y, entry_x, exit_y, exit_x, gross_pnl,
     lo, hi, close_y, close_x, rate_y, rate_x, at_close, cost, capital,

@@ -69,6 +69,8 @@ def _spread_at(series: PairSeries, params: Params, row: int, z: Floats) -> Float
     others = series.spread[row - w + 1 : row]
     m = others.mean()
     ss = np.square(others - m).sum()
+    if not ss > 0:  # no deviation but the newest row's own: z can only be ±(w − 1)/√w
+        return np.full(len(z), math.nan)
     q = (w - 1) / w
     result = m + np.sign(z) * np.sqrt(z * z * ss / (q * ((w - 1) * q - z * z)))
     return result
