@@ -19,6 +19,7 @@ from analytics.moments import column, run_bounds
 from model import Floats, Ints
 
 PRIOR_VARIANCE = 1e6
+STATE = 9  # y_0, x_0, α, β, c, c·P00, c·P01, c·P11, c·det P
 LEAST_OBS_VAR = 1e-50  # below, (P/R)² overflows
 
 
@@ -30,6 +31,8 @@ class Filtered(NamedTuple):
         spread: the innovation. variance: its variance S.
         alpha_filtered, beta_filtered, beta_se: after row t; beta_se is β's standard error.
         loglik: log-likelihood of all rows together.
+        states: (n+1, 9) what the filter carries into each row, and out of the last; empty unless
+            asked for. A row of it is what `resume` takes.
     """
 
     alpha: Floats
@@ -40,10 +43,18 @@ class Filtered(NamedTuple):
     beta_filtered: Floats
     beta_se: Floats
     loglik: float
+    states: Floats
 
 
 def kalman_filter(
-    y: Floats, x: Floats, *, state_var: float, obs_var: float, start: Ints | None = None
+    y: Floats,
+    x: Floats,
+    *,
+    state_var: float,
+    obs_var: float,
+    start: Ints | None = None,
+    resume: Floats | None = None,
+    with_states: bool = False,
 ) -> Filtered:
     """Return the filter's run over a pair; it restarts, prior and centring, at each break.
 
@@ -52,6 +63,9 @@ def kalman_filter(
         state_var: Q, variance of the state noise of each row, ≥ 0.
         obs_var: R, variance of the observation noise, ≥ 1e-50.
         start: (n,) first row of the run each row is in; None is one run.
+        resume: state carried into the first row by an earlier run under the same variances, so
+            that rows dropped since change nothing; None = the prior.
+        with_states: keep the states as well.
     Returns:
         Filtered; every value from rows ≤ t only. All NaN if either variance is NaN or too small.
     Raises:
@@ -63,24 +77,38 @@ def kalman_filter(
     if len(y) != len(x):
         raise ValueError(f"y and x must be of one length, were {len(y)} and {len(x)}")
     alpha, beta, spread, variance, alpha_f, beta_f, se = (np.full_like(y, np.nan) for _ in range(7))
+    states = np.full((len(y) + 1 if with_states else 0, STATE), np.nan)
+    before = np.full(STATE, np.nan) if resume is None else column(resume)
     loglik = math.nan
     if state_var >= 0 and obs_var >= LEAST_OBS_VAR:
         loglik = _filter(
             *(y, x, run_bounds(start, len(y)), state_var / obs_var, obs_var, PRIOR_VARIANCE),
-            *(alpha, beta, spread, variance, alpha_f, beta_f, se),
+            *(before, states, alpha, beta, spread, variance, alpha_f, beta_f, se),
         )
-    return Filtered(alpha, beta, spread, variance, alpha_f, beta_f, se, float(loglik))
+    return Filtered(alpha, beta, spread, variance, alpha_f, beta_f, se, float(loglik), states)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _filter(y, x, bounds, q, r, prior, alpha, beta, spread, variance, alpha_f, beta_f, se):  # type: ignore[no-untyped-def]
+def _keep(state, y0, x0, a, b, c, n00, n01, n11, nd):  # type: ignore[no-untyped-def]
+    state[0], state[1], state[2], state[3], state[4] = y0, x0, a, b, c
+    state[5], state[6], state[7], state[8] = n00, n01, n11, nd
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _filter(  # type: ignore[no-untyped-def]
+    y, x, bounds, q, r, prior, before, states, alpha, beta, spread, variance, alpha_f, beta_f, se
+):
     # q and the covariance are in units of r; n00, n01, n11 and nd are c times P and its det.
     logs, squares, rows = 0.0, 0.0, 0
     for k in range(len(bounds) - 1):
-        is_first = True
-        y0 = x0 = a = b = n00 = n01 = n11 = nd = 0.0
-        c = 1.0
+        y0, x0, a, b, c = before[0], before[1], before[2], before[3], before[4]
+        n00, n01, n11, nd = before[5], before[6], before[7], before[8]
+        is_first = k > 0 or c - c != 0.0
+        c = 1.0 if is_first else c
+        logs -= np.log(c)
         for i in range(bounds[k], bounds[k + 1]):
+            if len(states) and not is_first:
+                _keep(states[i], y0, x0, a, b, c, n00, n01, n11, nd)
             if (y[i] - y[i]) + (x[i] - x[i]) != 0.0:
                 is_first = True
                 continue
@@ -121,4 +149,6 @@ def _filter(y, x, bounds, q, r, prior, alpha, beta, spread, variance, alpha_f, b
                 logs += np.log(c)
                 n00, n01, n11, nd, c = n00 / c, n01 / c, n11 / c, nd / c, 1.0
         logs += np.log(c)
+        if len(states) and not is_first and k == len(bounds) - 2:
+            _keep(states[len(y)], y0, x0, a, b, c, n00, n01, n11, nd)
     return -0.5 * (rows * np.log(2 * np.pi * r) + logs + squares / r)

@@ -1,9 +1,9 @@
-"""The hedge ratio by least squares: rolling, or once and frozen."""
+"""The hedge ratio by least squares: of each window, or of all rows once."""
 
 import numpy as np
 
 from analytics.moments import OLS, rolling_fit
-from model import Flags, Floats, Ints
+from model import Floats, Ints
 
 FEWEST_ROWS = 3
 
@@ -46,16 +46,3 @@ def fit_line(y: Floats, x: Floats) -> tuple[float, float]:
         return np.nan, np.nan
     alpha, beta, _ = rolling_fit(y, x, len(y), OLS)
     return float(alpha[-1]), float(beta[-1])
-
-
-def frozen_line(y: Floats, x: Floats, known: Flags) -> tuple[Floats, Floats]:
-    """Return α and β fitted once on the calibration rows and held from then on (`static`).
-
-    Args:
-        y, x: (m,) float64 of the calibration rows.
-        known: (n,) rows on which all calibration rows are known; nothing is given before.
-    Returns:
-        alpha, beta, both (n,): constant where `known`, NaN elsewhere. Rows after a break keep it.
-    """
-    alpha, beta = fit_line(y, x)
-    return np.where(known, alpha, np.nan), np.where(known, beta, np.nan)

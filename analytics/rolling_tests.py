@@ -40,8 +40,8 @@ _CHUNK_VALUES = 100_000
 
 
 @dataclass(slots=True)
-class TestCache:
-    """Results of tests already run, kept between calls on nearly the same rows. Not thread-safe."""
+class TestMemory:
+    """Results of tests already run, kept between calls on nearly the same rows."""
 
     __test__ = False  # not a test case, whatever its name
 
@@ -117,7 +117,7 @@ def held_tests(
     x: Floats,
     beta: Floats,
     params: Params,
-    cache: TestCache | None = None,
+    memory: TestMemory | None = None,
 ) -> dict[str, Any]:
     """Return the test columns of `PairSeries`: each row holds the last test of its run.
 
@@ -126,15 +126,15 @@ def held_tests(
         y, x: (n,) float64 prices or log prices on them.
         beta: (n,) hedge ratio of the rule; used where the method's is given or frozen.
         params: window, stride, method, and which test decides `stationary`.
-        cache: where results are kept from call to call.
+        memory: where results are kept from call to call.
     """
     rows = due_rows(grid, params)
     is_given = params.hedge_method in ("fixed", "static")
     given = beta[rows] if is_given else None
-    if cache is None:
+    if memory is None:
         table = run_tests(y, x, rows, params.test_window, given)
     else:
-        table = _through(cache, grid, y, x, rows, params.test_window, given)
+        table = _through(memory, grid, y, x, rows, params.test_window, given)
     stationary = _stationary(table, params, given)
     share = _share(stationary, grid.start[rows])
     at = np.searchsorted(rows, np.arange(len(grid)), side="right") - 1
@@ -181,7 +181,7 @@ def _share(stationary: Ints, run: Ints) -> Floats:
 
 
 def _through(
-    cache: TestCache,
+    memory: TestMemory,
     grid: Grid,
     y: Floats,
     x: Floats,
@@ -189,20 +189,20 @@ def _through(
     window: int,
     given: Floats | None,
 ) -> Floats:
-    """The tests' results, run only where the cache has none for the same window and hedge."""
-    if cache.window != window:
-        cache.forget()
+    """The tests' results, run only where the memory has none for the same window and hedge."""
+    if memory.window != window:
+        memory.forget()
     guard = _guards(grid.ts, y, x, rows, window, given)
     ts = grid.ts[rows]
     table = np.empty((len(rows), len(RESULTS)))
     missing = np.ones(len(rows), dtype=np.bool_)
-    if len(cache.ts):
-        at = np.minimum(np.searchsorted(cache.ts, ts), len(cache.ts) - 1)
-        missing = (cache.ts[at] != ts) | (cache.guard[at] != guard)
-        table[~missing] = cache.table[at[~missing]]
+    if len(memory.ts):
+        at = np.minimum(np.searchsorted(memory.ts, ts), len(memory.ts) - 1)
+        missing = (memory.ts[at] != ts) | (memory.guard[at] != guard)
+        table[~missing] = memory.table[at[~missing]]
     due = np.flatnonzero(missing)
     table[due] = run_tests(y, x, rows[due], window, None if given is None else given[due])
-    cache.window, cache.ts, cache.guard, cache.table = window, ts, guard, table
+    memory.window, memory.ts, memory.guard, memory.table = window, ts, guard, table
     return table
 
 

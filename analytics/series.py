@@ -1,24 +1,16 @@
 """Every number of a pair on every row of its grid, in one call."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
-from analytics.calibration import Calibration, calibration_of
 from analytics.correlation import log_returns, rolling_correlation
 from analytics.drift import beta_drift
 from analytics.grid import Grid, pair_grid
-from analytics.kalman import Filtered, kalman_filter
-from analytics.noise import Noise, fit_noise, given_noise
-from analytics.ols import frozen_line, rolling_ols
-from analytics.rolling_tests import TestCache, held_tests
-from analytics.spread import rolling_zscore, spread_of
-from analytics.tls import rolling_tls
+from analytics.hedge import HedgeMemory, hedges
+from analytics.rolling_tests import TestMemory, held_tests
 from model import Bars, Codes, Flags, Floats, Ints, Timeframe
 from params import Params
-
-__all__ = ["PairSeries", "TestCache", "analyse"]
 
 RETURN_ROWS_1S = 5
 
@@ -80,6 +72,21 @@ class PairSeries(Grid):
     kalman_loglik: float
 
 
+class TestCache:
+    """What one rule's next evaluation can reuse of the last: for the live engine, one per rule.
+
+    With it a window of newest rows gives what all rows since the start would: the Kalman filter
+    goes on from the state it had before the first row, and fitted coefficients outlive their
+    calibration rows. Tests already run on the same prices are not run again. Not thread-safe.
+    """
+
+    __test__ = False  # not a test case, whatever its name
+    __slots__ = ("hedge", "tests")
+
+    def __init__(self) -> None:
+        self.hedge, self.tests = HedgeMemory(), TestMemory()
+
+
 def analyse(
     bars_y: Bars,
     bars_x: Bars,
@@ -94,7 +101,7 @@ def analyse(
         bars_y, bars_x: settled bars of the two legs, oldest first; the forming bar may be last.
         params: the rule.
         fresh: stored (ts, flag) rows that replace what the bars alone say about freshness.
-        cache: results of the tests already run, for the next call on nearly the same rows.
+        cache: what an earlier call on nearly the same rows can give to this one.
     Returns:
         PairSeries. The value at row t is from rows ≤ t; a row that is not closed has its prices,
         hedge, spread and z, and holds the tests of the last closed test row.
@@ -106,11 +113,11 @@ def analyse(
         _override(grid, *fresh)
     is_log = params.price_scale == "log"
     y, x = (np.log(grid.price_y), np.log(grid.price_x)) if is_log else (grid.price_y, grid.price_x)
-    calibration = calibration_of(grid, params)
-    columns = _hedges(grid, y, x, params, calibration)
+    columns = hedges(grid, y, x, params, None if cache is None else cache.hedge)
     columns["correlation"] = _correlation(grid, params)
     columns["beta_drift"] = beta_drift(columns["beta"], params.window, start=grid.start)
-    columns |= held_tests(grid, y, x, columns["beta"], params, cache)
+    tests = None if cache is None else cache.tests
+    columns |= held_tests(grid, y, x, columns["beta"], params, tests)
     columns |= {field.name: getattr(grid, field.name) for field in fields(Grid)}
     for column in columns.values():
         if isinstance(column, np.ndarray):
@@ -123,80 +130,6 @@ def _override(grid: Grid, ts: Ints, flags: Flags) -> None:
         at = np.minimum(np.searchsorted(ts, grid.ts), len(ts) - 1)
         stored = ts[at] == grid.ts
         grid.fresh[stored] = flags[at[stored]]
-
-
-def _hedges(
-    grid: Grid, y: Floats, x: Floats, params: Params, calibration: Calibration
-) -> dict[str, Any]:
-    start, window, method = grid.start, params.window, params.hedge_method
-    alpha, beta, r2 = rolling_ols(y, x, params.hedge_rows, start=start)
-    spread = spread_of(y, x, alpha, beta)
-    ols = (alpha, beta, spread, *rolling_zscore(spread, y, x, window, start=start))
-    filtered, noise, loglik = _kalman(grid, y, x, params, calibration)
-    if params.z_method == "innovation":
-        sd = np.sqrt(filtered.variance)
-        standard = np.zeros_like(sd), sd, filtered.spread / sd
-    else:
-        standard = rolling_zscore(filtered.spread, y, x, window, start=start)
-    kalman = (filtered.alpha, filtered.beta, filtered.spread, *standard)
-    used = {"ols": ols, "kalman": kalman}.get(method)
-    if used is None:
-        alpha, beta = _other_hedge(grid, y, x, params, calibration)
-        spread = spread_of(y, x, alpha, beta)
-        used = (alpha, beta, spread, *rolling_zscore(spread, y, x, window, start=start))
-    names = ("alpha", "beta", "spread", "mean", "sd", "zscore")
-    return {
-        **dict(zip(names, used, strict=True)),
-        "beta_trade": filtered.beta_filtered if method == "kalman" else used[1],
-        "alpha_ols": ols[0],
-        "beta_ols": ols[1],
-        "r2_ols": r2,
-        "zscore_ols": ols[5],
-        "alpha_kalman": filtered.alpha_filtered,
-        "beta_kalman": filtered.beta_filtered,
-        "beta_kalman_se": filtered.beta_se,
-        "zscore_kalman": kalman[5],
-        "kalman_delta_q": noise.state_var,
-        "kalman_obs_var": noise.obs_var,
-        "kalman_loglik": loglik,
-    }
-
-
-def _kalman(
-    grid: Grid, y: Floats, x: Floats, params: Params, calibration: Calibration
-) -> tuple[Filtered, Noise, float]:
-    """The filter under the rule's noise; fitted noise is not used before it is known."""
-    rows = slice(calibration.lo, calibration.hi)
-    start = np.maximum(grid.start[rows] - calibration.lo, 0)
-    is_given = params.delta is not None and params.obs_var is not None
-    if params.delta is not None and params.obs_var is not None:
-        noise = given_noise(params.delta, params.obs_var)
-    elif calibration.is_complete:
-        noise = fit_noise(y[rows], x[rows], start=start)
-    else:
-        noise = Noise(np.nan, np.nan)
-    filtered = kalman_filter(
-        y, x, state_var=noise.state_var, obs_var=noise.obs_var, start=grid.start
-    )
-    if not is_given:
-        for column in filtered[:7]:
-            column[~calibration.known] = np.nan
-    loglik = kalman_filter(
-        y[rows], x[rows], state_var=noise.state_var, obs_var=noise.obs_var, start=start
-    ).loglik
-    return filtered, noise, loglik
-
-
-def _other_hedge(
-    grid: Grid, y: Floats, x: Floats, params: Params, calibration: Calibration
-) -> tuple[Floats, Floats]:
-    if params.hedge_method == "tls":
-        return rolling_tls(y, x, params.hedge_rows, start=grid.start)
-    if params.hedge_method == "static":
-        rows = slice(calibration.lo, calibration.hi)
-        return frozen_line(y[rows], x[rows], calibration.known)
-    beta = np.nan if params.fixed_beta is None else params.fixed_beta
-    return np.zeros(len(y)), np.full(len(y), beta)
 
 
 def _correlation(grid: Grid, params: Params) -> Floats:
