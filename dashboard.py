@@ -24,7 +24,7 @@ st.set_page_config(
     page_title="Pairs workstation",
     page_icon=str(ICON),
     layout="wide",
-    initial_sidebar_state=300,
+    initial_sidebar_state=320,
 )
 
 
@@ -44,6 +44,7 @@ def run() -> None:
         ]
     )
     parts = Parts(services())
+    st.session_state[frame.WANTS_EVENTS] = page.title == "Alerts"
     frame.dense()
     frame.banner(parts)
     sidebar.render(parts)

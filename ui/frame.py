@@ -13,11 +13,14 @@ from model import PairsError
 from params import Params
 from services import services
 from ui import sidebar
+from ui.chime import chime
 from ui.parts import Parts
 
 log = logging.getLogger(__name__)
 
 STATUS_EVERY_S = 2.0
+# Set by a page that shows events and wants to be drawn again when there are new ones.
+WANTS_EVENTS = "_wants_events"
 FEED_COLORS = {"live": "green", "connecting": "orange", "backfilling": "orange"}
 # The one correction of Streamlit's own layout: a desk has no room for five rem of margin.
 DENSE = """<style>
@@ -159,15 +162,19 @@ def _span(ms: float | None) -> str:
 
 @guarded
 def _toasts(parts: Parts) -> None:
-    """Each event once per tab, from what is stored: a missed run of this fragment loses nothing."""
-    newest = parts.events(limit=5)
+    """Each event once per tab, from what is held: a missed run of this fragment loses nothing."""
+    newest = parts.alerts.recent_events()
     seen: int | None = st.session_state.get("_toasted")
-    st.session_state["_toasted"] = max([event.id for event in newest], default=seen or 0)
-    if seen is None:
+    last = max([event["id"] for event in newest], default=seen or 0)
+    st.session_state["_toasted"] = last
+    chime(last if seen is not None else 0)
+    if seen is None or last <= seen:
         return
-    for event in sorted(newest, key=lambda event: event.id):
-        if event.id > seen:
-            st.toast(event.message, icon=":material/notifications_active:", duration="long")
+    for event in sorted(newest, key=lambda event: int(event["id"])):
+        if event["id"] > seen:
+            st.toast(event["message"], icon=":material/notifications_active:", duration="long")
+    if st.session_state.get(WANTS_EVENTS):
+        st.rerun()
 
 
 def no_view(params: Params, have: int, need: int) -> None:

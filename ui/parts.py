@@ -1,11 +1,13 @@
 """What the pages ask of the running services, in one place."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from alerts import AlertService
 from engine import PairView
 from model import ConfigError, Market
+from notify import Notifier
 from params import Params
 from services import Services
 
@@ -91,7 +93,12 @@ class Parts:
         """
         self.store.config.put(name, dict(body), now_ms=int(time.time() * 1000))
 
-    def events(self, *, limit: int) -> Sequence[Any]:
-        """The newest alert events, newest first."""
-        events: Sequence[Any] = self.store.alerts.events(limit=limit)
-        return events
+    @property
+    def alerts(self) -> AlertService:
+        """The alert rules and their events."""
+        return self.services.alerts
+
+    @property
+    def notifier(self) -> Notifier:
+        """Where alerts are sent."""
+        return self.services.notifier

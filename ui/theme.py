@@ -49,7 +49,7 @@ PALETTE: dict[Mode, dict[str, str]] = {
 
 
 def mode() -> Mode:
-    """The theme pages are shown in. It is the server's: without theme sections nobody can change it.
+    """The theme of the pages: the server's, without theme sections nobody can change it.
 
     What the browser reports (st.context.theme) is the system's preference on the first run.
     """
