@@ -135,6 +135,14 @@ def test_architecture_names_no_file_there_is_not():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_architecture_lists_every_thread():
+    starts = re.compile(r"Thread\([^)]*name=\"([^\"]+)\"|thread_name_prefix=\"([^\"]+)\"")
+    for path in _shipped():
+        for found in starts.findall(path.read_text(encoding="utf-8")):
+            name = found[0] or found[1]
+            assert f"`{name}`" in ARCHITECTURE, f"{path.name} starts a thread {name}"
+
+
 def test_architecture_numbers_its_decisions_in_order():
     numbers = [int(n) for n in re.findall(r"^(\d+)\. \*\*", ARCHITECTURE, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
