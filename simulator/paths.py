@@ -17,8 +17,9 @@ The log price of a symbol is  ln(level) + loading·F + W + s + L + d, with
   AR(1) of `DECOUPLED_BPS` with a half-life of 7 minutes fades in and out, which takes the
   correlation of returns below 0.7 while it lasts.
 
-Volatility σ_t multiplies the steps of F, W, d and the noise in s: a daily cycle (±`CYCLE`, highest at 14:00 UTC)
-times exp(h), h Gaussian with sd `VOL_SD` and a half-life of 4 hours: clusters.
+Volatility σ_t multiplies the steps of F, W and d and the noise in s: a daily cycle (±`CYCLE`,
+highest at 14:00 UTC) times exp(h), h Gaussian with sd `VOL_SD` and a half-life of 4 hours: it
+comes in clusters.
 """
 
 from collections import OrderedDict
