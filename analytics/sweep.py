@@ -163,7 +163,7 @@ def cell_groups(params: Params, axes: Axes) -> tuple[list[list[Params]], int]:
     return groups, refused
 
 
-class _Shared(NamedTuple):
+class Shared(NamedTuple):
     """What all cells of one (method, window) have in common."""
 
     series: PairSeries
@@ -187,10 +187,30 @@ def group_outcomes(
     funding: FundingRates | None,
     jobs: int,
 ) -> Iterator[list[tuple[Params, Outcome]]]:
+    """Yield the cells of one (method, window) with what each came to, a few at a time."""
+    shared = shared_of(series, group, market, start_ms, end_ms, funding)
+    parts = [group[i : i + CELLS_A_TASK] for i in range(0, len(group), CELLS_A_TASK)]
+    run = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+    outcomes = run(delayed(_outcomes)(shared, part) for part in parts)
+    for part, found in zip(parts, outcomes, strict=True):
+        yield list(zip(part, found, strict=True))
+
+
+def shared_of(
+    series: PairSeries,
+    group: list[Params],
+    market: Market,
+    start_ms: int | None,
+    end_ms: int | None,
+    funding: FundingRates | None,
+) -> Shared:
+    """Return what the cells of a group share: prices, costs, and the gates but `worth_it`."""
     lo, hi = row_range(series, start_ms, end_ms)
-    base = min(group, key=lambda rule: rule.entry)
+    # The lowest entry asks about every row any cell may ask about. Beyond its own stop a cell
+    # enters nothing anyway, so the shared gates are those of a rule without one.
+    base = min(group, key=lambda rule: rule.entry).model_copy(update={"stop": 0.0})
     rows = np.flatnonzero(candidates(series.zscore, Levels.of(base)))
-    shared = _Shared(
+    return Shared(
         series,
         base,
         market,
@@ -202,18 +222,13 @@ def group_outcomes(
         lo,
         hi,
     )
-    parts = [group[i : i + CELLS_A_TASK] for i in range(0, len(group), CELLS_A_TASK)]
-    run = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    outcomes = run(delayed(_outcomes)(shared, part) for part in parts)
-    for part, found in zip(parts, outcomes, strict=True):
-        yield list(zip(part, found, strict=True))
 
 
-def _outcomes(shared: _Shared, cells: list[Params]) -> list[Outcome]:
+def _outcomes(shared: Shared, cells: list[Params]) -> list[Outcome]:
     return [_outcome(shared, cell) for cell in cells]
 
 
-def _outcome(shared: _Shared, cell: Params) -> Outcome:
+def _outcome(shared: Shared, cell: Params) -> Outcome:
     trades = cell_trades(shared, cell)
     capital, rows = cell.capital, shared.hi - shared.lo
     sums = _change_sums(
@@ -226,7 +241,7 @@ def _outcome(shared: _Shared, cell: Params) -> Outcome:
     return Outcome(len(trades), float(trades.gross_pnl.sum()), sums[0] * capital, moments)
 
 
-def cell_trades(shared: _Shared, cell: Params) -> Trades:
+def cell_trades(shared: Shared, cell: Params) -> Trades:
     """Return the trades of one cell: those of a single run of its rule."""
     series, levels = shared.series, Levels.of(cell)
     ok = np.zeros(len(series.ts), dtype=np.bool_)
