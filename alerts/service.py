@@ -245,6 +245,8 @@ class AlertService:
             ConfigError: naming the field. StorageError: it cannot be stored.
         """
         running = self._engine.rule.as_dict()
+        with self._lock:
+            self._load()
         usual = {name: running[FOLLOWED[name]] for name in ("y", "x", "timeframe")}
         if values.get("metric", "zscore") == "zscore" and "threshold" not in values:
             usual |= {name: running[FOLLOWED[name]] for name in FOLLOWED if name not in usual}

@@ -4,12 +4,13 @@ Both come from `Params`, so a new parameter needs no edit here. What a caller do
 the running rule's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Query
 from starlette.datastructures import QueryParams
 
+from api.bodies import inlined
 from api.errors import ApiError
 from api.ports import Services
 from model import Timeframe
@@ -37,18 +38,13 @@ DESCRIPTIONS = {
 
 def strategy_parameters(*names: str) -> list[dict[str, Any]]:
     """Return the OpenAPI query parameters of `Params`, or only those named."""
-    schema = Params.model_json_schema()
-    wanted = names or tuple(schema["properties"])
-    return [_parameter(name, schema) for name in wanted]
+    schema = inlined(Params.model_json_schema())["properties"]
+    return [_parameter(name, schema[name]) for name in names or schema]
 
 
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    own = dict(schema["properties"][name])
-    if "anyOf" in own:
-        own = {**own, **next(kind for kind in own.pop("anyOf") if kind.get("type") != "null")}
-    if "$ref" in own:
-        own = {**own, **schema["$defs"][own.pop("$ref").rsplit("/", 1)[1]]}
-    own.pop("title", None)
+    own = {key: value for key, value in schema.items() if key not in ("anyOf", "title")}
+    own |= next((kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"), {})
     usual = own.pop("default", None)
     about = DESCRIPTIONS.get(name, name.replace("_", " "))
     shown = ",".join(usual) if isinstance(usual, list) else usual
@@ -70,8 +66,8 @@ def read_params(
     services: Services,
     *,
     besides: Iterable[str] = (),
+    given: Mapping[str, Any] | None = None,
     is_stored_enough: bool = False,
-    **given: Any,
 ) -> Params:
     """Return the rule a request asks for: its query over the running rule.
 
@@ -92,7 +88,7 @@ def read_params(
         if name in values and name != "gates":
             raise ApiError(422, f"{name} must be given once", field=name)
         values[name] = f"{values[name]},{value}" if name in values else value
-    params = Params.parse({**values, **given}, base=services.engine.rule)
+    params = Params.parse({**values, **(given or {})}, base=services.engine.rule)
     for field in ("y", "x"):
         require_symbol(
             services, getattr(params, field), field=field, is_stored_enough=is_stored_enough

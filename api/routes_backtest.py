@@ -139,7 +139,9 @@ def _combined_params(request: Request, services: Services) -> Params:
     base = {name: value for name, value in defaults.items() if name not in given}
     known = {name: value for name, value in base.items() if value in services.book.symbols}
     try:
-        return read_params(request.query_params, services, besides=COMBINED, **known, **given)
+        return read_params(
+            request.query_params, services, besides=COMBINED, given={**known, **given}
+        )
     except (ConfigError, ApiError) as error:
         theirs = {own: name for name, own in COMBINED.items()}.get(error.field or "")
         if theirs is None:

@@ -58,10 +58,10 @@ def export_routes(get_services: GetServices) -> APIRouter:
             chunks = bars_csv(bars) if form == "csv" else bars_parquet(bars)
             stem = f"{symbol}_{timeframe.value}"
         name = file_name(services, stem, form)
-        # The first piece is made before the answer begins: a failure can still be said properly.
-        first = next(chunks, b"")
+        # The first rows are read before the answer begins: a failure can still be said properly.
+        first = list(itertools.islice(chunks, 2))
         return StreamingResponse(
-            itertools.chain((first,), chunks),
+            itertools.chain(first, chunks),
             media_type=MEDIA[form],
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )

@@ -98,7 +98,7 @@ class Guard:
         self.app = app
         self._settings = settings
         self._clock = clock
-        self._reads = TokenBuckets(rate_per_s=200, burst=1000)
+        self._reads = TokenBuckets(rate_per_s=500, burst=2000)
         self._writes = TokenBuckets(rate_per_s=20, burst=200)
         self._lockout = Lockout()
         self._refusals: dict[str, tuple[float, int]] = {}

@@ -221,7 +221,6 @@ class FakeServices:
         self.store.writer.start()
         self.notifier = Notifier(self.settings, self.store)
         self.alerts = AlertService(self.store, self.notifier, self.engine)
-        OPEN.append(self)
 
     def close(self):
         self.notifier.stop()
@@ -274,15 +273,6 @@ class FakeServices:
         if self.store is not None:
             self.store.config.put("rule", rule.as_dict(), now_ms=1)
         self.engine.rule = rule
-
-
-OPEN = []
-
-
-def close_all():
-    """Close what tests have opened; called after each test."""
-    while OPEN:
-        OPEN.pop().close()
 
 
 def make_app(services):
