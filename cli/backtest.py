@@ -84,10 +84,8 @@ def _say_result(result: BacktestResult, *, is_simulated: bool) -> None:
     say()
     metrics = result.metrics.as_dict()
     net, gross, costs = metrics["net"], metrics["gross"], metrics["costs"]
-    say_table([("", "net", "gross")])
-    say_table([(name, _cell(net[name]), _cell(gross.get(name))) for name in net])
-    say()
-    say_table([(name, _cell(costs[name])) for name in costs])
+    rows = [(name, _cell(net[name]), _cell(gross.get(name))) for name in net]
+    say_table([("", "net", "gross"), *rows, *((name, _cell(costs[name]), "") for name in costs)])
 
 
 def _cell(value: object) -> str:
