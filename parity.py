@@ -1,7 +1,8 @@
 """Live against replay: what the ledger says was decided, beside the same rule on the same bars.
 
-The replay sees the bars as they were first closed. Where it still disagrees there is a cause, and
-it is named: a difference nobody can explain is a bug in one of the two.
+The replay sees the bars as they were first closed and each row's freshness as it was then. Where it
+still disagrees there is a cause, and it is named: a difference nobody can explain is a bug in one
+of the two.
 """
 
 from collections.abc import Iterator, Sequence
@@ -91,13 +92,12 @@ def _compare(
 ) -> Parity:
     rule = Params.parse(stretch[0].inputs["params"])
     span = Span(stretch[0].ts, end_ms)
-    evaluated, _ = store.ledger.fresh(
+    fresh = store.ledger.fresh(
         rule.y, rule.x, rule.timeframe, start_ms=span.start_ms, end_ms=end_ms
     )
-    legs = [
-        as_first_closed(store, symbol, rule.timeframe, span, lead) for symbol in (rule.y, rule.x)
-    ]
-    series = analyse(legs[0], legs[1], rule)
+    evaluated = fresh[0]
+    legs = [as_first_closed(store, name, rule.timeframe, span, lead) for name in (rule.y, rule.x)]
+    series = analyse(legs[0], legs[1], rule, fresh=fresh)
     played = play(series, rule, market=market)
     live = _in_force(stretch, evaluated.tolist())
     replayed = {
