@@ -197,9 +197,15 @@ class Notifier:
             try:
                 self._open(key, source, make_target(url))
             except PairsError as error:
-                log.warning("notification target %s is not used: %s", key, error)
-                with self._lock:
-                    self._infos[key] = ChannelInfo(key, f"({source})", source, str(error))
+                self._say_unused(key, source, str(error))
+            except Exception as error:  # the top of this thread; the library may fail to import
+                log.exception("notification target %s failed", key)
+                self._say_unused(key, source, type(error).__name__)
+
+    def _say_unused(self, key: str, source: str, problem: str) -> None:
+        log.warning("notification target %s is not used: %s", key, problem)
+        with self._lock:
+            self._infos[key] = ChannelInfo(key, f"({source})", source, problem)
 
     def _open(self, key: str, source: str, target: Target) -> None:
         channel = self._make_channel(target, on_attempt=self._log)

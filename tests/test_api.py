@@ -35,6 +35,8 @@ from model import ConfigError, StorageError, Timeframe
 from params import Params
 from storage.ledger import DecisionRow
 
+# The notification library still imports a module Python 3.13 removes.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 HOSTILE = [
     "'; DROP TABLE bars; --",
     "../../../../etc/passwd",
