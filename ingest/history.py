@@ -107,7 +107,7 @@ class History:
     async def _newest(self, symbol: str, timeframe: Timeframe, stored: Stored) -> None:
         now_ms = self._rest.now_ms()
         oldest = now_ms - self._bars * timeframe.ms
-        start = max(oldest, now_ms - PAGE_ROWS * timeframe.ms)
+        start = max(oldest, self._page_start(timeframe, now_ms))
         known = stored.get((symbol, timeframe))
         if known is not None and known[0] <= start:
             # The last stored buckets may be seams whose candle was not final before the stop.
@@ -123,7 +123,7 @@ class History:
             return
         now_ms = self._rest.now_ms()
         oldest = now_ms - self._bars * timeframe.ms
-        end = now_ms - PAGE_ROWS * timeframe.ms
+        end = self._page_start(timeframe, now_ms)
         known = stored.get((symbol, timeframe))
         if known is not None:
             end = min(end, known[0])
@@ -132,6 +132,10 @@ class History:
             if not await self.fetch(symbol, timeframe, start, end, share=BACKGROUND):
                 return
             end = start
+
+    def _page_start(self, timeframe: Timeframe, now_ms: int) -> int:
+        """Open time of the first candle of a page that ends with the one now forming."""
+        return now_ms - now_ms % timeframe.ms - (PAGE_ROWS - 1) * timeframe.ms
 
     # -- any span -------------------------------------------------------------------------------
 

@@ -157,7 +157,8 @@ class Ledger:
     the first one to the mark: a crash right after it loses and repeats nothing.
     """
 
-    def __init__(self, void: set[int] | None = None) -> None:
+    def __init__(self, void: set[int] | None = None, *, has_gapless_ids: bool = True) -> None:
+        self.has_gapless_ids = has_gapless_ids
         self.batches: list[Batch] = []
         self.held: dict[str, dict[int, Trade]] = {}
         self.marks: dict[str, Mark] = {}
@@ -178,8 +179,9 @@ class Ledger:
         for bar in batch.klines:
             self.bars[bar.symbol, bar.timeframe, bar.ts] = bar
         self.batches.append(batch)
-        for symbol in batch.marks:
-            self._check(symbol)
+        if self.has_gapless_ids:
+            for symbol in batch.marks:
+                self._check(symbol)
 
     def _check(self, symbol: str) -> None:
         held = self.held.get(symbol, {})
