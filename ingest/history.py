@@ -170,6 +170,7 @@ class History:
                 break
             at = after
             on_progress(min(1.0, (at - first) / max(1, end_ms - first)))
+            await asyncio.sleep(0)  # a place to be cancelled even if nothing is waited for
         return count
 
     async def _page(
