@@ -44,8 +44,8 @@ def draw(parts: Parts, params: Params) -> None:
 
 def _row(parts: Parts, rule: dict[str, Any], params: Params) -> None:
     number = int(rule["id"])
-    with st.container(border=True):
-        what, edit, pause, drop = st.columns([7, 1.3, 1.3, 1.3], vertical_alignment="center")
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        what = st.container()
         color = STATE_COLORS.get(rule["state"], "gray")
         follows = " · follows the running rule" if rule.get("follows_rule") else ""
         last = moment(rule["last_triggered"])
@@ -55,20 +55,18 @@ def _row(parts: Parts, rule: dict[str, Any], params: Params) -> None:
         )
         if rule.get("problem"):
             what.caption(f":material/error: {rule['problem']}")
-        if edit.button("Edit", width="stretch", key=f"_edit_{number}"):
+        if st.button("Edit", key=f"_edit_{number}"):
             _form(parts, rule, params)
         enabled = bool(rule["enabled"])
-        pause.button(
+        st.button(
             "Pause" if enabled else "Resume",
             key=f"_pause_{number}",
-            width="stretch",
             on_click=_change,
             args=(parts, number, {"enabled": not enabled}),
         )
-        drop.button(
+        st.button(
             "Delete",
             key=f"_drop_{number}",
-            width="stretch",
             on_click=_delete,
             args=(parts, number),
         )

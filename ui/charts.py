@@ -180,7 +180,7 @@ def _has_times(chart: go.Figure) -> bool:
 
 def cards(values: Mapping[str, tuple[str, str, str]], *, columns: int = 6) -> None:
     """Draw metric cards: label → value, what stands beside it, help."""
-    with st.grid(columns, min_column_width=140, gap="small"):
+    with st.grid(columns, min_column_width=120, gap="small"):
         for label, (value, beside, help_text) in values.items():
             st.metric(
                 label,

@@ -44,6 +44,10 @@ class Progress:
         self.fraction = min(1.0, done / total) if total else 0.0
         self.text = text or self.text
 
+    def note(self, fraction: float) -> None:
+        """Say how far the work is, from a thread that must not be stopped by an exception."""
+        self.fraction = min(1.0, max(0.0, fraction))
+
     def cancel(self) -> None:
         """Ask the worker to stop at its next report."""
         self._cancelled.set()
