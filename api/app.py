@@ -16,6 +16,7 @@ from api.routes_config import config_routes
 from api.routes_export import export_routes
 from api.routes_market import market_routes
 from api.routes_pair import pair_routes
+from api.routes_scan import scan_routes
 
 VERSION = "1"
 ABOUT = """Everything the pages show, for scripts.
@@ -28,6 +29,7 @@ rule's. Live increments: WebSocket `/api/ws` (any strategy parameter, `seq`, `li
 ROUTES = (
     market_routes,
     pair_routes,
+    scan_routes,
     backtest_routes,
     config_routes,
     alert_routes,

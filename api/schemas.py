@@ -505,3 +505,29 @@ class BacktestAnswer(Answer):
     metrics: MetricsRow
     trades: list[TradeRow]
     equity: EquityColumns
+
+
+class ScanRow(Part):
+    """One pair; q is its false discovery rate among all pairs of the scan."""
+
+    y: str
+    x: str
+    ts: int
+    pvalue: float | None
+    qvalue: float | None
+    johansen_trace: float | None
+    half_life_bars: float | None
+    hurst: float | None
+    correlation: float | None
+    zscore: float | None
+    crossings_a_day: float | None
+    edge_ratio: float | None
+
+
+class ScanAnswer(Answer):
+    """`GET /api/scan`, best first."""
+
+    timeframe: str
+    pairs_tested: int
+    note: str = Field(examples=["6 pairs tested; at 5 % expect 1 by luck"])
+    rows: list[ScanRow]

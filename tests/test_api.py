@@ -336,6 +336,19 @@ def test_no_data_yet_is_said_not_failed(fresh):
     assert json_of(client.get("/api/pair"))["zscore"] is None
 
 
+def test_scan_ranks_every_pair(fresh):
+    _, client = fresh
+    body = json_of(client.get("/api/scan?timeframe=1s&test_window=100"))
+    schemas.ScanAnswer.model_validate(body, strict=True)
+    assert len(body["rows"]) == 6
+    assert body["pairs_tested"] <= 1
+    first = json_of(client.get("/api/scan?timeframe=1s&symbols=ETHUSDT,BTCUSDT"))["rows"]
+    assert [(row["y"], row["x"]) for row in first] == [("ETHUSDT", "BTCUSDT")]
+    assert_refused(client.get("/api/scan?symbols=BTCUSDT"), 422, field="symbols")
+    assert_refused(client.get("/api/scan?symbols=BTCUSDT,NOPE"), 404, field="symbols")
+    assert_refused(client.get("/api/scan?test_window=5"), 422, field="test_window")
+
+
 # -- rule and ledger --------------------------------------------------------------------------
 
 
