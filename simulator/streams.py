@@ -15,7 +15,7 @@ from simulator.wire import Dialect
 
 LATENCY_MS = 5
 KLINE_EVERY_MS = {"spot": 2_000, "futures": 250}
-_ROUTE_OF = {"aggTrade": "market", "kline": "market", "trade": "public"}
+_PUBLIC = ("trade", "depth", "bookTicker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def make_source(name: str, market: Exchange, now_ms: int) -> Source | None:
 
 def route_of(name: str) -> str:
     """Return the futures route on which a stream is served."""
-    kind = name.partition("@")[2].partition("_")[0]
-    return _ROUTE_OF.get(kind, "market")
+    kind = name.partition("@")[2].partition("@")[0]
+    return "public" if kind in _PUBLIC else "market"
 
 
 class _AggregateSource:

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 
 from simulator.exchange import SimulatedExchange
 
-RATE = 200.0
+RATE = 1_000.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
@@ -44,7 +44,7 @@ def futures():
 
 def open_stream(exchange, *names, route="market"):
     base = exchange.ws_url.replace("/market", f"/{route}")
-    return connect(f"{base}/stream?streams={'/'.join(names)}", compression=None)
+    return connect(f"{base}/stream?streams={'/'.join(names)}", compression=None, max_queue=None)
 
 
 def receive(socket, count, timeout=5.0):
@@ -100,7 +100,7 @@ def test_spot_trades_on_the_stream_equal_rest(spot):
 
 
 def test_raw_connection_sends_bare_payloads(spot):
-    with connect(spot.ws_url + "/ws/btcusdt@aggTrade/ethusdt@aggTrade") as socket:
+    with connect(spot.ws_url + "/ws/btcusdt@aggTrade/ethusdt@aggTrade", max_queue=None) as socket:
         events = receive(socket, 60)
     assert {event["s"] for event in events} == set(SYMBOLS)
 
@@ -130,7 +130,7 @@ def test_kline_stream_equals_rest():
 
 
 def test_subscriptions_change_while_connected(spot):
-    with connect(spot.ws_url + "/ws") as socket:
+    with connect(spot.ws_url + "/ws", max_queue=None) as socket:
         assert request(socket, "SUBSCRIBE", ["btcusdt@trade"], 7) == {"result": None, "id": 7}
         assert request(socket, "LIST_SUBSCRIPTIONS")["result"] == ["btcusdt@trade"]
         assert receive(socket, 1)[0]["s"] == "BTCUSDT"
@@ -150,7 +150,7 @@ def is_silent(socket, for_s=0.4):
 
 @pytest.mark.parametrize("name", ["BTCUSDT@aggTrade", "nopeusdt@aggTrade", "btcusdt@nothing"])
 def test_unknown_stream_is_taken_and_silent(spot, name):
-    with connect(spot.ws_url + "/ws") as socket:
+    with connect(spot.ws_url + "/ws", max_queue=None) as socket:
         assert request(socket, "SUBSCRIBE", [name]) == {"result": None, "id": 1}
         assert is_silent(socket)
         assert request(socket, "LIST_SUBSCRIPTIONS")["result"] == [name]
@@ -168,19 +168,19 @@ def test_unknown_stream_is_taken_and_silent(spot, name):
     ],
 )
 def test_bad_request_is_answered_with_a_code(spot, text, code):
-    with connect(spot.ws_url + "/ws") as socket:
+    with connect(spot.ws_url + "/ws", max_queue=None) as socket:
         socket.send(text)
         assert json.loads(socket.recv(5.0))["error"]["code"] == code
 
 
 def test_more_than_1024_streams_are_refused(spot):
-    with connect(spot.ws_url + "/ws") as socket:
+    with connect(spot.ws_url + "/ws", max_queue=None) as socket:
         names = [f"x{n}usdt@aggTrade" for n in range(1025)]
         assert request(socket, "SUBSCRIBE", names)["error"]["code"] == 4
 
 
 def test_a_sixth_message_within_a_second_disconnects(spot):
-    with connect(spot.ws_url + "/ws") as socket:
+    with connect(spot.ws_url + "/ws", max_queue=None) as socket:
         for number in range(6):
             socket.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}))
         with pytest.raises(ConnectionClosed) as closed:
@@ -240,7 +240,7 @@ def test_futures_old_address_serves_public_only(futures):
     base = futures.ws_url.removesuffix("/market")
     with connect(f"{base}/stream?streams=btcusdt@aggTrade") as socket:
         assert is_silent(socket)
-    with connect(f"{base}/ws/btcusdt@trade") as socket:
+    with connect(f"{base}/ws/btcusdt@trade", max_queue=None) as socket:
         assert receive(socket, 1)[0]["e"] == "trade"
 
 
