@@ -16,8 +16,8 @@ from sqlalchemy.exc import OperationalError
 from storage.database import BUSY_TIMEOUT_MS
 
 WAL_LIMIT_BYTES = 16 * 2**20
-WAIT_FOR_READERS_MS = 200
-RETRY_S = 1.0
+WAIT_FOR_READERS_MS = 500
+RETRY_S = 0.5
 
 
 class Checkpoints:
@@ -44,7 +44,6 @@ class Checkpoints:
 
     def run(self, connection: Connection) -> bool:
         """Truncate the WAL; False when a reader held on to it."""
-        self._not_before = self._clock() + RETRY_S
         cursor = connection.connection.cursor()
         try:
             cursor.execute(f"PRAGMA busy_timeout={WAIT_FOR_READERS_MS}")
@@ -56,4 +55,5 @@ class Checkpoints:
         finally:
             cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             cursor.close()
+        self._not_before = self._clock() + RETRY_S if is_busy else 0.0
         return not is_busy

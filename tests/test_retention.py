@@ -69,10 +69,10 @@ def test_zero_days_keeps_everything(url, open_store):
 
 def test_age_is_counted_within_a_venue(url, open_store):
     """A replay of an old recording, or another venue's clock, must not drop what is there."""
-    old = open_store(url, venue="binance-futures")
-    old.access.committer.commit(sealed([trade(n, ts_ms=n * 1000) for n in range(1, 50)]))
     new = open_store(url, venue="binance-spot")
     new.access.committer.commit(sealed([trade(n, ts_ms=n * 1000 + 10**12) for n in range(1, 50)]))
+    old = open_store(url, venue="binance-futures")
+    old.access.committer.commit(sealed([trade(n, ts_ms=n * 1000) for n in range(1, 50)]))
     sweep(new, Retain(1, 1))
     assert len(stored(old)) == len(stored(new)) == 49
 

@@ -86,6 +86,25 @@ def test_coverage_counts_old_rows_once_while_only_new_ones_come(store):
     assert [entry.upto for entry in kept._kept.values()] == [80 * MINUTE]
 
 
+def test_coverage_counted_while_older_rows_came_is_not_kept(sqlite_url, open_store):
+    old = open_store(sqlite_url)
+    old.writer.start()
+    old.writer.put(Batch([], klines=tuple(kline(ts * MINUTE) for ts in range(100, 200))))
+    old.close()
+    store = open_store(sqlite_url)
+    store.writer.start()
+    store.writer.put(Batch([], klines=(kline(0),)))
+    store.writer.flush()
+    counts = store.access.committer.coverage
+    state = counts.state()
+    with store.access.reading() as connection:
+        ids = store.access.all_ids(connection)  # the moment this transaction sees
+        store.writer.put(Batch([], klines=(kline(MINUTE),)))
+        store.writer.flush()
+        counts.read(connection, ids, state)
+    assert counted(store) == full_count(store)
+
+
 def test_timeline_counts_bars_per_stretch_and_quality(store):
     put(store, [trade(1), trade(245)])
     store.writer.put(Batch([], klines=(kline(MINUTE), kline(70 * MINUTE))))

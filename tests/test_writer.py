@@ -323,19 +323,42 @@ def test_a_damaged_file_stops_the_thread_and_says_why(sqlite_url, open_store):
 
 
 class LosesAnswers(Committer):
-    """Commits, and then fails as if the answer had been lost."""
+    """Commits (or, at the end of the transaction, does not), and fails for a passing reason."""
 
     lose = 0
+    refuse = 0
 
     @contextmanager
     def _transaction(self):
         with super()._transaction() as connection:
             yield connection
+            if self.refuse:
+                self.refuse -= 1
+                raise self.io_error()
         if self.lose:
             self.lose -= 1
-            error = sqlite3.OperationalError("disk I/O error")
-            error.sqlite_errorcode = 10
-            raise OperationalError("COMMIT", None, error)
+            raise self.io_error()
+
+    def io_error(self):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = 10
+        return OperationalError("COMMIT", None, error)
+
+
+def test_commit_of_a_new_symbol_that_was_rolled_back_is_done_again_whole(sqlite_url, open_store):
+    """The id a symbol was given in the failed transaction must not be used in the next."""
+    database = connect_database(sqlite_url)
+    committer = LosesAnswers(database, venue="binance-spot", stream=Stream.AGG_TRADE)
+    committer.refuse = 1
+    writer = Writer(committer)
+    writer.start()
+    writer.put(batch_of([trade(1)]), deltas([trade(1)]))
+    assert writer.flush()
+    assert writer.stop()
+    committer.close()
+    database.dispose()
+    assert_bars_equal_trades(open_store(sqlite_url), [trade(1)])
+    assert len(stored(open_store(sqlite_url))) == 1
 
 
 def test_commit_whose_answer_was_lost_is_not_done_twice(sqlite_url, open_store):
