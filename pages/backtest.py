@@ -2,8 +2,17 @@
 
 import streamlit as st
 
-from model import PairsError
-from ui import backtest_record, backtest_result, backtest_search, frame, jobs, runs, spans
+from ui import (
+    backtest_luck,
+    backtest_record,
+    backtest_result,
+    backtest_sweep,
+    backtest_walk,
+    frame,
+    jobs,
+    runs,
+    spans,
+)
 
 parts, params = frame.enter()
 st.subheader(
@@ -21,21 +30,15 @@ if tabs["Result"].open:
         if not job.wait():
             jobs.watch("backtest", "Running the backtest")
         else:
-            try:
-                study, result = job.result()
-            except PairsError as error:
-                st.info(str(error), icon=":material/info:")
-            else:
-                backtest_result.draw(parts, study, result)
-if tabs["Sweep"].open:
-    with tabs["Sweep"]:
-        backtest_search.sweep_tab(parts, params, span)
-if tabs["Walk-forward"].open:
-    with tabs["Walk-forward"]:
-        backtest_search.walk_forward_tab(parts, params, span)
-if tabs["Luck"].open:
-    with tabs["Luck"]:
-        backtest_search.luck_tab(parts, params, span)
-if tabs["Live record"].open:
-    with tabs["Live record"]:
-        backtest_record.draw(parts, params, span)
+            found = jobs.outcome("backtest")
+            if found is not None:
+                backtest_result.draw(parts, *found)
+for name, tab in (
+    ("Sweep", backtest_sweep),
+    ("Walk-forward", backtest_walk),
+    ("Luck", backtest_luck),
+    ("Live record", backtest_record),
+):
+    if tabs[name].open:
+        with tabs[name]:
+            tab.draw(parts, params, span)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from model import PairsError
 from ui import charts, frame, jobs, research, research_charts, runs, spans, text
 from ui.numbers import moment, number, percent, significant
 
@@ -128,13 +127,9 @@ job = jobs.start(
 if not job.wait():
     jobs.watch("research", "Testing")
 else:
-    try:
-        result = job.result()
-    except PairsError as error:
-        st.info(str(error), icon=":material/info:")
-    else:
-        if len(result.y) < 30:
-            frame.no_view(params, len(result.y), params.warmup_rows)
-        else:
-            cards(result)
-            figures(result)
+    result = jobs.outcome("research")
+    if result is not None and len(result.y) < 30:
+        frame.no_view(params, len(result.y), params.warmup_rows)
+    elif result is not None:
+        cards(result)
+        figures(result)

@@ -5,7 +5,6 @@ from typing import Any
 import streamlit as st
 
 from analytics.scanner import Scan, scan
-from model import PairsError
 from ui import charts, frame, jobs, presets, text
 from ui import scan as drawing
 from ui.numbers import moment
@@ -104,11 +103,6 @@ job = jobs.start("scan", (rule, tuple(symbols), parts.venue_key), work)
 if not job.wait():
     jobs.watch("scan", "Scanning")
 else:
-    try:
-        result = job.result()
-    except PairsError as error:
-        st.info(str(error), icon=":material/info:")
-    except jobs.Cancelled:
-        st.caption("Cancelled.")
-    else:
+    result = jobs.outcome("scan")
+    if result is not None:
         show(result, list(symbols))

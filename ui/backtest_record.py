@@ -7,11 +7,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analytics.selfcheck import SelfCheck, check_look_ahead
-from model import PairsError
 from params import Params
 from parity import Parity, compare
 from study import Span
-from ui import charts, jobs, runs, text
+from ui import charts, jobs, runs, search, text
 from ui.frame import guarded
 from ui.numbers import moment, percent
 from ui.parts import Parts
@@ -129,7 +128,7 @@ def _parity(parts: Parts, params: Params, span: Span) -> None:
     def work(_: jobs.Progress) -> list[Parity]:
         return list(compare(parts.store, span, market=parts.market, y=params.y, x=params.x))
 
-    found = _on_click("parity", (params.y, params.x, span), "Compare", work)
+    found = search.finished("parity", (params.y, params.x, span), "Compare", work)
     if found is None:
         return
     if not found:
@@ -169,7 +168,7 @@ def _self_check(parts: Parts, params: Params, span: Span) -> None:
         bars_y, bars_x = runs.load(parts, params, span)
         return check_look_ahead(bars_y, bars_x, params, market=parts.market)
 
-    found = _on_click("self_check", (params, span), "Check this data", work)
+    found = search.finished("self_check", (params, span), "Check this data", work)
     if found is None:
         return
     if found.is_clean:
@@ -177,20 +176,3 @@ def _self_check(parts: Parts, params: Params, span: Span) -> None:
         return
     st.error(found.sentence(), icon=":material/error:")
     st.markdown("\n".join(f"- {finding}" for finding in found.findings[:10]))
-
-
-def _on_click(name: str, key: Any, label: str, work: Any) -> Any:
-    job = jobs.current(name)
-    if st.button(label, key=f"_{name}_run"):
-        jobs.forget(name)
-        job = jobs.start(name, key, work)
-    if job is None:
-        return None
-    if not job.wait():
-        jobs.watch(name, label)
-        return None
-    try:
-        return job.result()
-    except PairsError as error:
-        st.info(str(error), icon=":material/info:")
-        return None

@@ -1,14 +1,14 @@
 """History and exports on the Data page: candles by REST, files in and out."""
 
 import time
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from model import PairsError, Timeframe
+from model import Timeframe
 from ui import jobs
 from ui.frame import guarded
 from ui.parts import Parts
@@ -44,13 +44,8 @@ def draw_fetch(parts: Parts, timeframe: Timeframe) -> None:
     if not job.wait():
         jobs.watch("fetch", "Fetching candles")
         return
-    try:
-        count = job.result()
-    except PairsError as error:
-        st.error(str(error), icon=":material/error:")
-    except (jobs.Cancelled, CancelledError):
-        st.caption("Cancelled; what had arrived is kept.")
-    else:
+    count = jobs.outcome("fetch")
+    if count is not None:
         st.success(f"{count:,} candles fetched.", icon=":material/check:")
 
 

@@ -7,12 +7,13 @@ whatever state it is; another key cancels the old one. Workers never touch Strea
 import threading
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
+from model import PairsError
 from ui.frame import guarded
 
 WORKERS = 2
@@ -87,18 +88,36 @@ class Job:
         return self.future.result()
 
 
-_pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="page-job")
+_room = threading.BoundedSemaphore(WORKERS)
+
+
+def _submit(work: Callable[[Progress], Any], progress: Progress) -> Future[Any]:
+    """Run `work` on a thread of its own; a daemon, so that it never holds up the process's end."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        with _room:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                progress.report(0.0)
+                future.set_result(work(progress))
+            except Exception as error:  # the top of this thread: raised where the result is read
+                future.set_exception(error)
+
+    threading.Thread(target=run, name="page-job", daemon=True).start()
+    return future
 
 
 def start(name: str, key: Hashable, work: Callable[[Progress], Any]) -> Job:
     """Return this tab's job `name` about `key`, started if it is not there yet."""
     held = current(name)
-    if held is not None and held.key == key and not held.progress.is_cancelled():
+    if held is not None and held.key == key:
         return held
     if held is not None:
         held.progress.cancel()
     progress = Progress()
-    job = Job(key, _pool.submit(work, progress), progress)
+    job = Job(key, _submit(work, progress), progress)
     st.session_state[_slot(name)] = job
     return job
 
@@ -114,6 +133,22 @@ def forget(name: str) -> None:
     job = st.session_state.pop(_slot(name), None)
     if job is not None:
         job.progress.cancel()
+
+
+def outcome(name: str) -> Any:
+    """Return the result of a finished job; None, with the reason in words, if there is none."""
+    job = current(name)
+    if job is None:
+        return None
+    try:
+        return job.result()
+    except PairsError as error:
+        st.info(str(error), icon=":material/info:")
+    except (Cancelled, CancelledError):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Cancelled.", width="content")
+            st.button("Run again", key=f"_again_{name}", on_click=forget, args=(name,))
+    return None
 
 
 def _slot(name: str) -> str:
@@ -135,8 +170,6 @@ def _watch(name: str, label: str) -> None:
     progress = job.progress
     with st.container(horizontal=True, vertical_alignment="center"):
         seconds = time.monotonic() - progress.started_s
-        text = f"{label} {progress.text} · {seconds:.0f} s"
-        st.progress(progress.fraction, text=text, width="stretch")
-        if st.button("Cancel", key=f"_cancel_{name}"):
-            forget(name)
-            st.rerun()
+        what = "Cancelling" if progress.is_cancelled() else f"{label} {progress.text}"
+        st.progress(progress.fraction, text=f"{what} · {seconds:.0f} s", width="stretch")
+        st.button("Cancel", key=f"_cancel_{name}", on_click=progress.cancel)

@@ -43,6 +43,7 @@ class Kept:
 
 
 _bars, _tests = Kept(), Kept(24)
+_analysing = threading.Lock()  # a cache of tests serves one thread at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ def study(parts: Parts, params: Params, span: Span) -> Study:
     bars_y, bars_x = load(parts, params, span)
     tests = (parts.venue_key, params.y, params.x, params.timeframe, params.hedge_method)
     cache: TestCache = _tests.get((*tests, params.test_window), TestCache)
-    return Study(params, span, bars_y, bars_x, analyse(bars_y, bars_x, params, cache=cache))
+    with _analysing:
+        series = analyse(bars_y, bars_x, params, cache=cache)
+    return Study(params, span, bars_y, bars_x, series)
 
 
 def run(parts: Parts, params: Params, span: Span) -> tuple[Study, BacktestResult]:
