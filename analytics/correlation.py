@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analytics.moments import CORRELATION, rolling_fit
+from analytics.fits import CORRELATION, rolling_fit
 from model import Floats, Ints
 
 

@@ -1,11 +1,15 @@
-"""Rolling windows: the sums behind every mean, fit and correlation of this package.
+"""Means and standard deviations over trailing windows.
 
-Rule 1: sums are taken about a reference inside the window and taken anew every 4,096 rows, and
-whenever what is left after cancelling is small against what went through. Differences of running
-totals miss β by up to 0.36 after 10⁶ one-second bars [Chan, Golub, LeVeque 1983].
+Rule 1: sums are taken about a reference inside the window, carried for at most 4,096 rows, and
+taken anew as soon as what is left after cancelling is small against what went through.
+Differences of running totals miss β by up to 0.36 after 10⁶ one-second bars [Chan, Golub &
+LeVeque 1983].
 Rule 2: a window holds rows of one run only and no NaN; else there is no estimate.
 Rule 3: kernels of this package call no compiled function of another file and are given float64,
 C-contiguous, writeable arrays (`column`): one signature each, and a cache that is never stale.
+
+Windows are worked off in blocks of 512: differences, their running sum, and what is made of it
+are three loops, of which the first and the last are vector operations.
 """
 
 import numpy as np
@@ -13,12 +17,9 @@ from numba import njit
 
 from model import Floats, Ints
 
-_RESUM_ROWS = 4096
-# Below this share of the largest sum that went through, rounding would show at 1e-9: sum anew.
+_BLOCK, _FIRST_BLOCK, _RESUM_ROWS = 512, 16, 4096
+# Below this share of the largest sum that went through, rounding could show at 1e-9: sum anew.
 _LEAST_LEFT = 1e-4
-OLS, AXIS, CORRELATION = 0, 1, 2
-_EPS = float(np.finfo(np.float64).eps)
-_STEEPEST = 1e12  # a steeper line is vertical up to rounding: no slope
 
 
 def column(values: Floats) -> Floats:
@@ -66,37 +67,66 @@ def rolling_mean_sd(
     return mean, sd, standard
 
 
-def rolling_fit(
-    y: Floats, x: Floats, window: int, kind: int, *, start: Ints | None = None
-) -> tuple[Floats, Floats, Floats]:
-    """Return what `kind` makes of the joint second moments of each trailing window.
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sum_anew(v, w, s, q, last):  # type: ignore[no-untyped-def]
+    # Sums of the one window v about its own mean; returns that reference.
+    ref, total, square = v[w - 1], 0.0, 0.0
+    for j in range(w):
+        total += v[j] - ref
+    ref, total = ref + total / w, 0.0
+    for j in range(w):
+        new = v[j] - ref
+        total += new
+        square += new * new
+    s[0], q[0], last[0], last[1], last[2] = total, square, total, square, square
+    return ref
 
-    Args:
-        y, x: (n,) float64 on one grid; NaN is a missing value.
-        window: rows per window, at least 3.
-        kind: OLS gives (α, β, r²) of y on x, AXIS (α, β, r²) of the first principal axis,
-            CORRELATION (r, r, r).
-        start: (n,) first row of the run each row is in; None is one run.
-    Returns:
-        Three (n,) columns, from rows ≤ t only. NaN: warm-up, a NaN inside, x constant (for a
-        correlation: either), no finite slope.
-    Raises:
-        ValueError: window is below 3, or the lengths differ.
-    """
-    if window < 3:
-        raise ValueError(f"window must be at least 3, was {window}")
-    y, x = column(y), column(x)
-    if len(y) != len(x):
-        raise ValueError(f"y and x must be of one length, were {len(y)} and {len(x)}")
-    first = np.empty_like(y)
-    second, r2 = (first, first) if kind == CORRELATION else (np.empty_like(y), np.empty_like(y))
-    _fit(y, x, run_bounds(start, len(y)), window, kind, first, second, r2)
-    return first, second, r2
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _slide(to, out, ref, s, q, last):  # type: ignore[no-untyped-def]
+    # The sums as `to` enters and `out` leaves; `last` carries the sums and the largest square.
+    total, square, peak = last[0], last[1], last[2]
+    for j in range(len(to)):
+        new, old = to[j] - ref, out[j] - ref
+        s[j], q[j] = new - old, new * new - old * old
+    for j in range(len(to)):
+        total += s[j]
+        square += q[j]
+        peak = max(peak, square)
+        s[j], q[j] = total, square
+    last[0], last[1], last[2] = total, square, peak
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sound(s, q, m, w, peak):  # type: ignore[no-untyped-def]
+    # How many of the m windows, from the first on, have kept their digits (a NaN has not).
+    least, part, kept = _LEAST_LEFT * peak, 1.0 / w, 0
+    for j in range(m):
+        kept += q[j] - s[j] * s[j] * part >= least
+    if kept == m:
+        return m
+    for j in range(m):
+        if not q[j] - s[j] * s[j] * part >= least:
+            return j
+    return m
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _write(v, s, q, ref, w, mean, sd, standard):  # type: ignore[no-untyped-def]
+    part, part_sd = 1.0 / w, 1.0 / (w - 1)
+    for j in range(len(v)):
+        offset = s[j] * part
+        left = q[j] - s[j] * offset
+        deviation = np.sqrt((left if left > 0.0 else 0.0) * part_sd)
+        z = (v[j] - ref - offset) / deviation
+        mean[j] = ref + offset
+        sd[j] = deviation
+        standard[j] = z if abs(z) <= w else np.nan
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _mean_sd(v, bounds, w, mean, sd, standard):  # type: ignore[no-untyped-def]
-    part, part_sd = 1.0 / w, 1.0 / (w - 1)
+    s, q, last = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(3)
     for k in range(len(bounds) - 1):
         i, hi, count = bounds[k], bounds[k + 1], 0
         while i < hi:
@@ -105,93 +135,14 @@ def _mean_sd(v, bounds, w, mean, sd, standard):  # type: ignore[no-untyped-def]
                 mean[i] = sd[i] = standard[i] = np.nan
                 i += 1
                 continue
-            ref, s, q = v[i], 0.0, 0.0
-            for j in range(i - w + 1, i + 1):
-                s += v[j] - ref
-            ref, s = ref + s * part, 0.0
-            for j in range(i - w + 1, i + 1):
-                new = v[j] - ref
-                s += new
-                q += new * new
-            peak, left = q, max(q - s * s * part, 0.0)
-            stop = min(hi, i + _RESUM_ROWS)
+            ref = _sum_anew(v[i - w + 1 : i + 1], w, s, q, last)
+            stop, m, good, block = min(hi, i + _RESUM_ROWS), 1, 1, _FIRST_BLOCK
             while True:
-                deviation = np.sqrt(left * part_sd)
-                z = (v[i] - ref - s * part) / deviation
-                mean[i] = ref + s * part
-                sd[i] = deviation
-                standard[i] = z if abs(z) <= w else np.nan
-                i += 1
-                if i == stop:
+                e = i + good
+                _write(v[i:e], s, q, ref, w, mean[i:e], sd[i:e], standard[i:e])
+                i = e
+                if i == stop or good < m:
                     break
-                new, old = v[i] - ref, v[i - w] - ref
-                s += new - old
-                q += new * new - old * old
-                peak = max(peak, q)
-                left = q - s * s * part
-                if not left > _LEAST_LEFT * peak:  # also when v[i] is NaN
-                    break
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _fit(y, x, bounds, w, kind, first, second, r2):  # type: ignore[no-untyped-def]
-    part = 1.0 / w
-    for k in range(len(bounds) - 1):
-        i, hi, count = bounds[k], bounds[k + 1], 0
-        while i < hi:
-            count = 0 if (y[i] - y[i]) + (x[i] - x[i]) != 0.0 else count + 1
-            if count < w:
-                first[i] = second[i] = r2[i] = np.nan
-                i += 1
-                continue
-            ref_y, ref_x, sy, sx = y[i], x[i], 0.0, 0.0
-            for j in range(i - w + 1, i + 1):
-                sy += y[j] - ref_y
-                sx += x[j] - ref_x
-            ref_y, ref_x = ref_y + sy * part, ref_x + sx * part
-            sy, sx, yy, xx, xy = 0.0, 0.0, 0.0, 0.0, 0.0
-            for j in range(i - w + 1, i + 1):
-                new_y, new_x = y[j] - ref_y, x[j] - ref_x
-                sy += new_y
-                sx += new_x
-                yy += new_y * new_y
-                xx += new_x * new_x
-                xy += new_y * new_x
-            peak_y, peak_x = yy, xx
-            cyy, cxx = max(yy - sy * sy * part, 0.0), max(xx - sx * sx * part, 0.0)
-            # Values that differ by rounding alone are constant.
-            flat_y, flat_x = w * (4 * _EPS * ref_y) ** 2, w * (4 * _EPS * ref_x) ** 2
-            stop = min(hi, i + _RESUM_ROWS)
-            while True:
-                cxy = xy - sx * sy * part
-                if kind == CORRELATION:
-                    r = cxy / np.sqrt(cxx * cyy)
-                    r = min(max(r, -1.0), 1.0)
-                    first[i] = r if cxx > flat_x and cyy > flat_y else np.nan
-                else:
-                    slope = cxy / cxx
-                    share = min(slope * cxy / cyy, 1.0)
-                    if kind == AXIS:  # tan(½·atan2(2·cxy, cxx − cyy)), without the angle
-                        root = np.sqrt((cxx - cyy) ** 2 + 4 * cxy * cxy)
-                        lies = cxx > cyy
-                        slope = (
-                            2 * cxy / (cxx - cyy + root) if lies else (cyy - cxx + root) / (2 * cxy)
-                        )
-                    slope = slope if cxx > flat_x and abs(slope) < _STEEPEST else np.nan
-                    first[i] = ref_y + sy * part - slope * (ref_x + sx * part)
-                    second[i] = slope
-                    r2[i] = share if cxx > flat_x and cyy > flat_y else np.nan
-                i += 1
-                if i == stop:
-                    break
-                new_y, old_y = y[i] - ref_y, y[i - w] - ref_y
-                new_x, old_x = x[i] - ref_x, x[i - w] - ref_x
-                sy += new_y - old_y
-                sx += new_x - old_x
-                yy += new_y * new_y - old_y * old_y
-                xx += new_x * new_x - old_x * old_x
-                xy += new_y * new_x - old_y * old_x
-                peak_y, peak_x = max(peak_y, yy), max(peak_x, xx)
-                cyy, cxx = yy - sy * sy * part, xx - sx * sx * part
-                if not (cyy > _LEAST_LEFT * peak_y and cxx > _LEAST_LEFT * peak_x):
-                    break  # also when y[i] or x[i] is NaN
+                m, block = min(block, stop - i), min(2 * block, _BLOCK)
+                _slide(v[i : i + m], v[i - w : i - w + m], ref, s, q, last)
+                good = _sound(s, q, m, w, last[2])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analytics.moments import OLS, rolling_fit
+from analytics.fits import OLS, rolling_fit
 from model import Floats, Ints
 
 FEWEST_ROWS = 3

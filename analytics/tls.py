@@ -1,6 +1,6 @@
 """The hedge ratio by total least squares: both legs carry noise."""
 
-from analytics.moments import AXIS, rolling_fit
+from analytics.fits import AXIS, rolling_fit
 from model import Floats, Ints
 
 
