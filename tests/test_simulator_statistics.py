@@ -1,6 +1,7 @@
 """What was put into the made-up market is found in it, by the textbook tools."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,6 +161,28 @@ def test_one_second_returns_correlate_too(market):
         rows = market.candles(name, 1_000, START, START + 3_600_000, START + 2**40)
         closes.append(np.log(rows.close[::5].astype(float)))
     assert np.corrcoef(*(np.diff(c) for c in closes))[0, 1] > 0.5
+
+
+def test_btc_leaves_eth_in_its_decoupled_hours(market):
+    btc, eth = market.instruments["BTCUSDT"], market.instruments["ETHUSDT"]
+    calm = replace(btc, decouples=False)
+    paths, plain = Paths(7), Paths(7)
+    found = []
+    for day in range(START // MINUTE_MS // MINUTES, START // MINUTE_MS // MINUTES + 12):
+        y, x, z = (p.log_price(i, day) for p, i in ((paths, btc), (paths, eth), (plain, calm)))
+        for slot in range(0, MINUTES, 120):
+            if (y[slot : slot + 120] != z[slot : slot + 120]).any():
+                a, b = np.diff(y[slot : slot + 120]), np.diff(x[slot : slot + 120])
+                found.append(np.corrcoef(a, b)[0, 1])
+    assert 3 <= len(found) <= 20
+    assert np.median(found) < 0.65
+
+
+def test_broken_levels_are_walked_to_not_jumped_to(market):
+    paths = Paths(7)
+    for day in range(20_000, 20_040):
+        steps = np.abs(np.diff(paths.log_price(market.instruments["BNBUSDT"], day)))
+        assert steps.max() < 0.02
 
 
 @pytest.mark.parametrize("name", ["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT"])
