@@ -20,15 +20,28 @@ from params import Params
 class Equity:
     """Equity at the close of every row of the run, in quote currency, all of length n.
 
-    `drawdown` = net − its running maximum. `hold_y`, `hold_x`: the capital held in one leg.
+    `drawdown` = net − its running maximum; `price_*` are the legs' closes.
     """
 
     ts: Ints
     gross: Floats
     net: Floats
     drawdown: Floats
-    hold_y: Floats
-    hold_x: Floats
+    capital: float
+    price_y: Floats
+    price_x: Floats
+
+    @property
+    def hold_y(self) -> Floats:
+        """The capital held in Y from the first close on."""
+        result: Floats = self.capital * (self.price_y / self.price_y[0])
+        return result
+
+    @property
+    def hold_x(self) -> Floats:
+        """The capital held in X from the first close on."""
+        result: Floats = self.capital * (self.price_x / self.price_x[0])
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,16 @@ def backtest(
     lo, hi = row_range(series, start_ms, end_ms)
     if not (params.capital > 0 and params.leverage > 0):
         raise ConfigError(f"capital must be above 0, was {params.capital:g}", field="capital")
-    played = play(series, params, market=market, funding=funding, lo=lo, hi=hi, with_rows=False)
+    played = play(
+        series,
+        params,
+        market=market,
+        funding=funding,
+        lo=lo,
+        hi=hi,
+        with_rows=False,
+        with_record=False,
+    )
     return settle(series, params, played, market=market, draws=draws, seed=seed)
 
 
@@ -130,7 +152,6 @@ def settle(
         draws=draws,
         seed=seed,
     )
-    held = (params.capital * (price / price[0]) for price in (price_y, price_x))
     return BacktestResult(
         params,
         market,
@@ -138,7 +159,7 @@ def settle(
         hi,
         metrics,
         trades,
-        Equity(ts, gross, net, drawdown, *held),
+        Equity(ts, gross, net, drawdown, params.capital, price_y, price_x),
         seed,
         series,
         played,

@@ -46,6 +46,8 @@ def funding_rows(
         Empty when no rate is known and `bps_8h` is 0.
     """
     known = stored.get(symbol) if stored else None
+    if known is None and bps_8h == 0.0:
+        return np.empty(0)
     ends = ts + timeframe.ms
     if known is not None:
         times, rates = known
@@ -55,8 +57,6 @@ def funding_rows(
         inside = (row < len(ts)) & (times >= ts[0]) if len(ts) else np.zeros(len(times), np.bool_)
         np.add.at(due, row[inside], rates[inside])
         return due
-    if bps_8h == 0.0:
-        return np.empty(0)
     periods = (ends - 1) // FUNDING_EVERY_MS
     before = np.concatenate(((ts[:1] - 1) // FUNDING_EVERY_MS, periods[:-1]))
     result: Floats = (periods - before).astype(np.float64) * (bps_8h * BPS)

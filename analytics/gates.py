@@ -1,6 +1,6 @@
 """The conditions an entry has to pass, each with what is compared and why it fails.
 
-Rule 1: `passed` is the only place that decides; masks, decisions and displays ask it.
+Rule 1: `passes` is the only place that decides; masks, decisions and displays ask it.
 Rule 2: an unknown number never passes a gate that needs it.
 """
 
@@ -14,7 +14,7 @@ from analytics.record import MIN_ENTRIES, History
 from analytics.regime import MAX_DRIFT, MAX_HURST, Regime, regimes
 from analytics.series import PairSeries
 from model import Codes, Flags, Floats, Gate, Ints, Market, Timeframe
-from params import GATES, Params
+from params import GATES, GateName, Params
 
 MIN_RATIO, MAX_RATIO = 0.1, 10.0
 
@@ -40,49 +40,74 @@ def mask(series: PairSeries, params: Params, market: Market, past: History) -> F
         (n,) True where all pass; False also on rows the machine never asks about. Causal.
     """
     ok = np.zeros(len(series.ts), dtype=np.bool_)
-    rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
-    flags = tradable(series, params, market, past, rows)
+    rows = tradable(series, params, market, past)
     if "worth_it" in params.gates:
-        flags &= worth_it(series, params, market, past, rows)
-    ok[rows] = flags
+        rows = rows[worth_it(series, params, market, past, rows)]
+    ok[rows] = True
     return ok
 
 
-def tradable(
-    series: PairSeries, params: Params, market: Market, past: History, rows: Ints
-) -> Flags:
-    """Return where every active gate but `worth_it` passes, and the size of a trade is known.
+def tradable(series: PairSeries, params: Params, market: Market, past: History) -> Ints:
+    """Return the rows the machine may ask about on which every active gate but `worth_it` passes.
 
-    Of the levels, only `stop` matters, and only where the machine may not enter anyway.
+    The size of a trade is known there, too. Of the levels `entry` says which rows may be asked
+    about; `stop` matters only where the machine may not enter anyway.
+
+    Returns:
+        (m,) row numbers, ascending.
     """
-    active = [GATES.index(name) for name in params.gates if name != "worth_it"]
-    known = np.isfinite(series.beta_trade[rows])
-    result: Flags = passed(series, params, market, past, rows)[active].all(axis=0) & known
-    return result
+    rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
+    rows = rows[np.isfinite(series.beta_trade[rows])]
+    for name in GATES:
+        if name in params.gates and name != "worth_it":
+            rows = rows[passes(name, series, params, market, past, rows)]
+    return rows
 
 
 def passed(series: PairSeries, params: Params, market: Market, past: History, rows: Ints) -> Flags:
     """Return which gates pass on the given rows, active or not.
 
     Args:
-        rows: (m,) row numbers.
+        rows: (m,) row numbers, ascending.
     Returns:
         (7, m) flags in the order of `params.GATES`, each from rows ≤ its own only.
     """
-    correlation = series.correlation[rows]
-    ratio = notional_ratio(series, params, rows)
-    regime = regime_if_flat(series, params, rows)
-    return np.stack(
-        (
-            ~np.any(list(unknowns(series, params, rows).values()), axis=0),
-            series.fresh[rows],
-            correlation >= params.min_correlation,
-            series.stationary[rows] == 1,
-            (regime != Regime.BROKEN) & (regime != Regime.TRENDING),
-            (ratio >= MIN_RATIO) & (ratio <= MAX_RATIO),
-            worth_it(series, params, market, past, rows),
-        )
-    )
+    return np.stack([passes(name, series, params, market, past, rows) for name in GATES])
+
+
+def passes(
+    name: GateName,
+    series: PairSeries,
+    params: Params,
+    market: Market,
+    past: History,
+    rows: Ints,
+) -> Flags:
+    """Return on which of the rows one gate passes.
+
+    Args:
+        rows: (m,) row numbers, ascending.
+    Returns:
+        (m,) flags, each from rows ≤ its own only.
+    """
+    flags: Flags
+    if name == "warm":
+        flags = ~np.any(list(unknowns(series, params, rows).values()), axis=0)
+    elif name == "fresh":
+        flags = series.fresh[rows]
+    elif name == "correlated":
+        flags = series.correlation[rows] >= params.min_correlation
+    elif name == "stationary":
+        flags = series.stationary[rows] == 1
+    elif name == "regime":
+        regime = regime_if_flat(series, params, rows)
+        flags = (regime != Regime.BROKEN) & (regime != Regime.TRENDING)
+    elif name == "hedged":
+        ratio = notional_ratio(series, params, rows)
+        flags = (ratio >= MIN_RATIO) & (ratio <= MAX_RATIO)
+    else:
+        flags = worth_it(series, params, market, past, rows)
+    return flags
 
 
 def worth_it(

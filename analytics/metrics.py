@@ -4,7 +4,7 @@ NaN (null) is a ratio that does not exist: no trades, no variance, no losers, un
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -94,13 +94,25 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """All figures of a run."""
+    """All figures of a run; `price_*` (n,) are the legs' closes, for comparison."""
 
     gross: Results
     net: NetResults
     costs: Costs
-    hold_y: Holding
-    hold_x: Holding
+    capital: float
+    timeframe_ms: int
+    price_y: Floats = field(repr=False)
+    price_x: Floats = field(repr=False)
+
+    @property
+    def hold_y(self) -> Holding:
+        """Buy-and-hold of Y beside it."""
+        return _holding(self.price_y, self.capital, self.timeframe_ms)
+
+    @property
+    def hold_x(self) -> Holding:
+        """Buy-and-hold of X beside it."""
+        return _holding(self.price_x, self.capital, self.timeframe_ms)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values under the contract's names; NaN is None."""
@@ -115,10 +127,10 @@ class Metrics:
 def named(values: object) -> dict[str, Any]:
     """Return the fields of a metrics dataclass under the contract's names; NaN is None."""
     out = {}
-    for field in fields(values):  # type: ignore[arg-type]
-        value = getattr(values, field.name)
+    for column in fields(values):  # type: ignore[arg-type]
+        value = getattr(values, column.name)
         known = not (isinstance(value, float) and not math.isfinite(value))
-        out[field.name.removesuffix("_annual")] = value if known else None
+        out[column.name.removesuffix("_annual")] = value if known else None
     return out
 
 
@@ -219,13 +231,13 @@ def measure(
         sharpe_high_annual=high * hours,
     )
     gross_results = shared.results(gross, curve(gross, capital), trades.gross_pnl)
-    holdings = (_holding(price, capital, timeframe_ms) for price in (price_y, price_x))
-    metrics = Metrics(gross_results, net_results, _costs(trades), *holdings)
+    costs = _costs(trades)
+    metrics = Metrics(gross_results, net_results, costs, capital, timeframe_ms, price_y, price_x)
     return metrics, net_curve.drawdown
 
 
 def _fields(results: Results) -> dict[str, Any]:
-    return {field.name: getattr(results, field.name) for field in fields(Results)}
+    return {each.name: getattr(results, each.name) for each in fields(Results)}
 
 
 def _costs(trades: Trades) -> Costs:

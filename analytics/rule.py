@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from analytics.costs import FundingRates
 from analytics.gates import mask
 from analytics.machine import EVENT_LABELS, Event, Levels, Walk, break_rows, walk
-from analytics.record import History, history, past_entries
+from analytics.record import NO_HISTORY, History, history, past_entries
 from analytics.series import PairSeries
 from analytics.trades import SIDE_NAMES, Tape, Terms, closed_rows
 from model import Flags, Market
@@ -42,6 +42,7 @@ def play(
     lo: int = 0,
     hi: int | None = None,
     with_rows: bool = True,
+    with_record: bool = True,
 ) -> Play:
     """Run the rule over a series' closed rows. The machine is FLAT before row `lo`.
 
@@ -52,12 +53,15 @@ def play(
         funding: stored funding rates by symbol; else `params.funding_bps_8h` is assumed.
         lo, hi: half-open range of rows; hi None = all closed rows.
         with_rows: fill the machine's per-row codes as well.
+        with_record: make the record of past entries also where no active gate asks for it.
     Returns:
         Play; everything at a row is from rows up to it.
     """
     hi = closed_rows(series) if hi is None else hi
     tape, terms = Tape.of(series, params, funding), Terms.of(params, market)
-    past = history(past_entries(series, params, tape, terms), terms.notional)
+    past = NO_HISTORY
+    if with_record or "worth_it" in params.gates:
+        past = history(past_entries(series, params, tape, terms), terms.notional)
     ok = mask(series, params, market, past)
     found = walk(
         series.zscore,

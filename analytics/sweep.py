@@ -17,14 +17,14 @@ from numba import njit
 
 from analytics.backtest import row_range
 from analytics.costs import FundingRates
-from analytics.gates import candidates, tradable, worth_it
+from analytics.gates import tradable, worth_it
 from analytics.machine import Levels, break_rows, readonly, walk
 from analytics.metrics import YEAR_MS
 from analytics.record import NO_HISTORY, history
 from analytics.series import PairSeries
 from analytics.sharpe import Moments, deflated_sharpe, expected_best_sharpe
 from analytics.trades import Tape, Terms, Trades, closed_rows, fill
-from model import ConfigError, Flags, Floats, Ints, Market
+from model import ConfigError, Floats, Ints, Market
 from params import Params
 
 CELLS_A_TASK = 16
@@ -173,7 +173,6 @@ class Shared(NamedTuple):
     terms: Terms
     breaks: Ints
     rows: Ints
-    flags: Flags
     lo: int
     hi: int
 
@@ -209,7 +208,6 @@ def shared_of(
     # The lowest entry asks about every row any cell may ask about. Beyond its own stop a cell
     # enters nothing anyway, so the shared gates are those of a rule without one.
     base = min(group, key=lambda rule: rule.entry).model_copy(update={"stop": 0.0})
-    rows = np.flatnonzero(candidates(series.zscore, Levels.of(base)))
     return Shared(
         series,
         base,
@@ -217,8 +215,7 @@ def shared_of(
         Tape.of(series, base, funding),
         Terms.of(base, market),
         break_rows(series.start),
-        rows,
-        tradable(series, base, market, NO_HISTORY, rows),
+        tradable(series, base, market, NO_HISTORY),
         lo,
         hi,
     )
@@ -245,15 +242,15 @@ def cell_trades(shared: Shared, cell: Params) -> Trades:
     """Return the trades of one cell: those of a single run of its rule."""
     series, levels = shared.series, Levels.of(cell)
     ok = np.zeros(len(series.ts), dtype=np.bool_)
-    flags = shared.flags
     if "worth_it" in cell.gates:
         until = closed_rows(series)
         known = np.isfinite(series.beta_trade)
         found = walk(series.zscore, known, shared.breaks, series.half_life, levels, hi=until)
         past = fill(found, shared.tape, shared.terms, hi=until, with_path=False)
         record = history(past, shared.terms.notional)
-        flags = flags & worth_it(series, shared.base, shared.market, record, shared.rows)
-    ok[shared.rows] = flags
+        ok[shared.rows] = worth_it(series, shared.base, shared.market, record, shared.rows)
+    else:
+        ok[shared.rows] = True
     found = walk(
         series.zscore, ok, shared.breaks, series.half_life, levels, lo=shared.lo, hi=shared.hi
     )
