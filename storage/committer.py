@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, insert, select, text, update
+from sqlalchemy import Connection, Table, select, text, update
 
 from model import StorageError, Stream
 from storage.checkpoint import Checkpoints
 from storage.coverage import CoverageCounts
-from storage.database import Database
+from storage.database import Database, native
 from storage.group import Group
 from storage.migrations import migrate
 from storage.retention import Retain, Retention
@@ -135,13 +135,17 @@ class Committer:
             self._series[symbol, is_own] = found
         return found
 
-    def _id_of(self, table: Table, **values: object) -> int:
+    def _id_of(self, table: Table, **values: int | str) -> int:
+        """Return the id of the row with these (unique) values, adding it when there is none."""
         connection = self.connection
-        wanted = [table.c[name] == value for name, value in values.items()]
-        found = connection.execute(select(table.c.id).where(*wanted)).scalar()
-        if found is None:
-            found = connection.execute(insert(table).values(values).returning(table.c.id)).scalar()
-        assert found is not None
+        names, given = ", ".join(values), tuple(values.values())
+        marks = ", ".join("?" * len(given))
+        insert_sql = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+        wanted = select(table.c.id).where(*(table.c[name] == values[name] for name in values))
+        found = connection.execute(wanted).scalar()
+        if found is None:  # another program may be adding it at this moment
+            connection.exec_driver_sql(native(connection, insert_sql), given)
+            found = connection.execute(wanted).scalar_one()
         return int(found)
 
     def tidy(self) -> float:

@@ -15,7 +15,7 @@ from storage.codec import decimals_of, pack
 from storage.schema import LAYER_TRADES, LAYERS
 
 MAX_WHOLE = 2**63 - 1
-FULL_TRADES = 20_000  # in a larger transaction nothing is gained: 2 % is per transaction
+FULL_ROWS = 20_000  # in a larger transaction nothing is gained: 2 % is per transaction
 BarKey = tuple[str, int, int, int]  # symbol, timeframe in seconds, layer, ts
 
 
@@ -105,7 +105,7 @@ def merge_bar(old: Bar, new: Bar) -> Bar:
 
 
 class Group:
-    """Batches added up until they are committed. `size` is the number of trades."""
+    """Batches added up until they are committed. `size` counts trades, `weight` all rows."""
 
     def __init__(self, decimals: Decimals) -> None:
         self._decimals = decimals
@@ -114,7 +114,7 @@ class Group:
         self.bars: dict[BarKey, Bar] = {}
         self.marks: dict[str, Mark] = {}
         self.gaps: dict[str, tuple[Gap, ...]] = {}
-        self.size = 0
+        self.size = self.weight = 0
         self.batches = 0
         self.refused_bars = 0
 
@@ -122,6 +122,7 @@ class Group:
         """Add a batch and the bars made of its trades alone."""
         self._open.extend(batch.trades)
         self.size += len(batch.trades)
+        self.weight += len(batch.trades) + len(batch.klines)
         self.batches += 1
         for bar in deltas:
             self._add_bar(bar)
@@ -153,7 +154,7 @@ class Group:
     @property
     def is_full(self) -> bool:
         """Whether it is as large as a transaction should be."""
-        return self.size >= FULL_TRADES
+        return self.weight >= FULL_ROWS
 
     @property
     def rejected(self) -> int:

@@ -22,13 +22,13 @@ from sqlalchemy.exc import DBAPIError
 from model import Bar, Batch, StorageError
 from storage.committer import Committer
 from storage.database import explain, is_passing
-from storage.group import FULL_TRADES, Decimals, Group
+from storage.group import FULL_ROWS, Decimals, Group
 from storage.lock import WriterLock
 
 logger = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 0.25
-MAX_QUEUED_TRADES = 2_000_000
+MAX_QUEUED_ROWS = 2_000_000  # trades and klines: 80 MB once they are columns
 MAX_QUEUED_COMMANDS = 10_000
 BACK_OFF_S, BACK_OFF_CAP_S = 0.25, 5.0
 STOP_TIMEOUT_S = 10.0
@@ -95,7 +95,7 @@ class Writer:
         self,
         committer: Committer,
         *,
-        max_queued: int = MAX_QUEUED_TRADES,
+        max_queued: int = MAX_QUEUED_ROWS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._committer = committer
@@ -109,7 +109,7 @@ class Writer:
         self._decimals = Decimals()
         self._groups: deque[Group] = deque()  # of the writer thread alone
         self._thread: threading.Thread | None = None
-        self._queued = self._put = self._done = self._committed = 0
+        self._queued = self._put = self._done = self._committed = self._held = 0
         self._rejected = self._dropped = 0
         self._oldest = 0.0  # when the oldest waiting batch came
         self._tidy_at = clock()
@@ -153,11 +153,11 @@ class Writer:
         """
         if not (batch.trades or bars or batch.klines or batch.marks or batch.gaps):
             return
-        size = len(batch.trades)
+        size, weight = len(batch.trades), len(batch.trades) + len(batch.klines)
         if not self._is_exclusive and (size or bars or batch.marks or batch.gaps):
             raise StorageError("trades need the exclusive writer")
         with self._changed:
-            if self._must_drop(batch, size):
+            if self._must_drop(batch, weight):
                 self._dropped += size
                 return
             if not self._batches:
@@ -165,26 +165,27 @@ class Writer:
             self._batches.append((batch, bars))
             self._put += 1
             self._queued += size
+            self._held += weight
             self._changed.notify_all()
 
-    def _must_drop(self, batch: Batch, size: int) -> bool:
-        is_only_klines = not (size or batch.marks or batch.gaps)
+    def _must_drop(self, batch: Batch, weight: int) -> bool:
+        is_only_klines = not (batch.trades or batch.marks or batch.gaps)
         if self._needs_resync and not is_only_klines:
             return True
-        if not self._has_died and self._queued + size <= self._max_queued:
+        if not self._has_ended and self._held + weight <= self._max_queued:
             return False
         if not self._needs_resync:
             self._needs_resync = True
             logger.warning(
                 "Storage takes no more trades (%s): those after the last stored one have to be "
                 "fetched again by id",
-                self._error or f"{self._queued} are waiting",
+                self._error or ("stopped" if self._has_ended else f"{self._queued} are waiting"),
             )
         return True
 
     @property
-    def _has_died(self) -> bool:
-        return self._thread is not None and not self._thread.is_alive() and bool(self._error)
+    def _has_ended(self) -> bool:
+        return self._thread is not None and not self._thread.is_alive()
 
     def submit(self, work: Callable[[Connection], T], *, is_kept: bool = False) -> Future[T]:
         """Have `work` done on the write connection in a transaction of its own.
@@ -321,7 +322,7 @@ class Writer:
 
     def _is_due(self) -> bool:
         return bool(
-            self._is_stopping or self._is_hurried or self._commands or self._queued >= FULL_TRADES
+            self._is_stopping or self._is_hurried or self._commands or self._queued >= FULL_ROWS
         )
 
     def _work(self) -> None:
@@ -354,6 +355,7 @@ class Writer:
         with self._changed:
             self._done += group.batches
             self._queued -= group.size
+            self._held -= group.weight
             self._committed += group.size - group.rejected
             self._rejected += group.rejected
             self._last_commit = self._clock()

@@ -204,6 +204,25 @@ def assert_bars_equal_trades_and_klines(store, count):
     assert rows.trades[own].tolist() == [bar.trades for bar in deltas(trades, (Timeframe.M1,))]
 
 
+def test_put_counts_klines_against_the_bound_too(sqlite_url, open_store):
+    store = slow_store(sqlite_url, open_store, max_queued=10)
+    store.writer.put(Batch([], klines=tuple(kline(ts) for ts in range(0, 600_000, 60_000))))
+    put(store, [trade(1)])
+    assert store.writer.needs_resync
+    store.writer.start()
+    assert store.writer.resync()
+    put(store, [trade(number) for number in range(1, 11)])
+    assert not store.writer.needs_resync
+
+
+def test_put_after_stop_is_dropped_and_said_so(sqlite_url, open_store):
+    store = open_store(sqlite_url)
+    store.writer.start()
+    store.writer.stop()
+    put(store, [trade(1)])
+    assert store.writer.health().dropped_trades == 1
+
+
 def test_resync_fails_while_the_queue_cannot_be_written(sqlite_url, open_store):
     store = slow_store(sqlite_url, open_store, max_queued=1)
     put(store, [trade(1)])
@@ -452,3 +471,28 @@ def test_submit_from_many_threads_is_done_one_at_a_time(store):
     for thread in threads:
         thread.join(20)
     assert store.config.history("counter", limit=1)[0].version == 80
+
+
+def test_two_programs_that_meet_a_symbol_at_once_agree_on_its_id(url, open_store):
+    stores = [open_store(url), open_store(url)]
+    for store in stores:
+        store.writer.start(is_exclusive=False)
+
+    def import_bars(store, quality):
+        for number in range(30):
+            bar = kline(0, symbol=f"S{number}", quality=quality)
+            store.writer.put(Batch([], klines=(bar,)))
+            store.writer.flush()
+
+    kinds = (Quality.KLINE, Quality.IMPORTED)
+    threads = [
+        threading.Thread(target=import_bars, args=pair) for pair in zip(stores, kinds, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert all(store.writer.is_alive for store in stores)
+    for number in range(30):
+        rows = stores[0].read_bars(f"S{number}", Timeframe.M1)
+        assert rows.quality.tolist() == list(kinds)
