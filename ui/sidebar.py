@@ -1,6 +1,7 @@
 """The sidebar: this tab's rule, bound to the URL, checked as a whole, shared by all pages.
 
-Rule 1: a widget's key is the parameter's name in the contract, so a link is a rule.
+Rule 1: a widget's key is the parameter's name in the contract, and its options are shown as they
+are written there (a formatted option would be written into the link), so a link is a rule.
 Rule 2: nothing here has a default or a limit of its own; both are those of `Params`.
 """
 
@@ -145,7 +146,6 @@ def _select(
         text.LABELS[name],
         options,
         index=options.index(default) if default in options else 0,
-        format_func=text.choice,
         key=name,
         help=text.PARAMETERS[name],
         bind="query-params",

@@ -8,7 +8,8 @@ PARAMETERS = {
     "x": "Hedge leg.",
     "timeframe": "Length of a bar; every window counts bars of this length.",
     "window": "Rows of the z-score, the correlation and, unless set apart, the hedge fit.",
-    "hedge_method": "How α and β are estimated.",
+    "hedge_method": "How α and β are estimated: rolling OLS, static (calibrated once), Kalman, "
+    "total least squares, or fixed by hand.",
     "entry": "A position is opened when |z| reaches this.",
     "exit": "A position is closed when |z| falls to this.",
     "stop": "A position is given up when z goes this far against it; 0 = never.",
