@@ -29,6 +29,7 @@ from api.access import (
     is_token,
 )
 from api.errors import ApiError, as_api_error, error_response
+from api.listener import send_at_once
 from model import ConfigError, PairsError
 from settings import Settings
 
@@ -106,6 +107,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with a refusal."""
         if scope["type"] not in ("http", "websocket"):
+            send_at_once()  # the server has bound its socket and starts
             await self.app(scope, receive, send)
             return
         try:

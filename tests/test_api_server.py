@@ -24,10 +24,11 @@ class Server:
 
     def __init__(self, services):
         self.services = services
-        config = uvicorn.Config(make_app(services), port=0, log_level="warning", lifespan="off")
+        config = uvicorn.Config(make_app(services), port=0, log_level="warning", lifespan="on")
         self.server = uvicorn.Server(config)
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen()  # before the server starts, as Streamlit does
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(
             target=lambda: self.server.run(sockets=[self.listener]), daemon=True
@@ -94,10 +95,15 @@ def test_foreign_host_and_form_are_refused(server):
 
 
 def test_socket_of_a_foreign_page_is_refused_at_the_handshake(server):
-    with pytest.raises(websockets.InvalidStatus) as refused:
-        connect(server.url(), additional_headers={"Origin": "http://evil.example"}).close()
+    foreign, own = "http://evil.example", f"http://127.0.0.1:{server.port}"
+    with (
+        pytest.raises(websockets.InvalidStatus) as refused,
+        connect(server.url(), additional_headers={"Origin": foreign}),
+    ):
+        pass
     assert refused.value.response.status_code == 403
-    connect(server.url(), additional_headers={"Origin": f"http://127.0.0.1:{server.port}"}).close()
+    with connect(server.url(), additional_headers={"Origin": own}) as page:
+        assert json.loads(page.recv())["type"] == "full"
 
 
 def test_slow_reader_skips_to_the_newest_state(server):
@@ -144,6 +150,19 @@ def test_pages_that_come_and_go_leave_nothing_behind(server):
     while engine.watched[Params()] or engine.subscribers:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_small_answers_are_sent_at_once(server):
+    """With Nagle's algorithm on, a kept-alive connection waits 40 ms for each small answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    waits = []
+    for _ in range(20):
+        started = time.perf_counter()
+        connection.request("GET", "/api/pair")
+        connection.getresponse().read()
+        waits.append(time.perf_counter() - started)
+    connection.close()
+    assert sorted(waits)[10] < 0.03, waits
 
 
 def test_new_rows_reach_the_page_within_half_a_second(server):
