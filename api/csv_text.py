@@ -32,6 +32,8 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return value.replace("\r", " ")  # a lone one ends a line for readers and is not quoted
     return float.__repr__(value) if isinstance(value, float) else value
 
 
