@@ -109,18 +109,22 @@ def _slide(to_y, out_y, to_x, out_x, ref_y, ref_x, s, last):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _sound(s, m, w, peak_y, peak_x):  # type: ignore[no-untyped-def]
-    # How many of the m windows, from the first on, have kept their digits (a NaN has not).
-    least_y, least_x = _LEAST_LEFT * peak_y, _LEAST_LEFT * peak_x
+def _sound(s, m, w, peak_y, peak_x, last):  # type: ignore[no-untyped-def]
+    # How many of the m windows, from the first on, have kept their digits (a NaN has not). Each is
+    # held against the squares up to it; the largest of the block only spares asking one by one.
+    least_y, least_x = _LEAST_LEFT * last[5], _LEAST_LEFT * last[6]
     part, kept = 1.0 / w, 0
     for j in range(m):
-        left_y, left_x = s[2, j] - s[0, j] * s[0, j] * part, s[3, j] - s[1, j] * s[1, j] * part
+        left_y = s[2, j] - s[0, j] * s[0, j] * part
+        left_x = s[3, j] - s[1, j] * s[1, j] * part
         kept += (left_y >= least_y) & (left_x >= least_x)
     if kept == m:
         return m
     for j in range(m):
-        left_y, left_x = s[2, j] - s[0, j] * s[0, j] * part, s[3, j] - s[1, j] * s[1, j] * part
-        if not (left_y >= least_y and left_x >= least_x):
+        peak_y, peak_x = max(peak_y, s[2, j]), max(peak_x, s[3, j])
+        left_y = s[2, j] - s[0, j] * s[0, j] * part
+        left_x = s[3, j] - s[1, j] * s[1, j] * part
+        if not (left_y >= _LEAST_LEFT * peak_y and left_x >= _LEAST_LEFT * peak_x):
             return j
     return m
 
@@ -184,6 +188,6 @@ def _fit(y, x, bounds, w, kind, first, second, r2):  # type: ignore[no-untyped-d
                 if i == stop or good < m:
                     break
                 m, block = min(block, stop - i), min(2 * block, _BLOCK)
-                lo, e = i - w, i + m
+                lo, e, peak_y, peak_x = i - w, i + m, last[5], last[6]
                 _slide(y[i:e], y[lo : lo + m], x[i:e], x[lo : lo + m], ref_y, ref_x, s, last)
-                good = _sound(s, m, w, last[5], last[6])
+                good = _sound(s, m, w, peak_y, peak_x, last)

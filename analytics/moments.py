@@ -78,13 +78,14 @@ def _sum_anew(v, w, s, q, last):  # type: ignore[no-untyped-def]
         new = v[j] - ref
         total += new
         square += new * new
-    s[0], q[0], last[0], last[1], last[2] = total, square, total, square, square
+    s[0], q[0] = total, square
+    last[0], last[1], last[2] = total, square, square
     return ref
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _slide(to, out, ref, s, q, last):  # type: ignore[no-untyped-def]
-    # The sums as `to` enters and `out` leaves; `last` carries the sums and the largest square.
+    # The sums as `to` enters and `out` leaves; `last` carries them and the largest square.
     total, square, peak = last[0], last[1], last[2]
     for j in range(len(to)):
         new, old = to[j] - ref, out[j] - ref
@@ -98,15 +99,17 @@ def _slide(to, out, ref, s, q, last):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _sound(s, q, m, w, peak):  # type: ignore[no-untyped-def]
-    # How many of the m windows, from the first on, have kept their digits (a NaN has not).
-    least, part, kept = _LEAST_LEFT * peak, 1.0 / w, 0
+def _sound(s, q, m, w, peak_before, peak_after):  # type: ignore[no-untyped-def]
+    # How many of the m windows, from the first on, have kept their digits (a NaN has not). Each is
+    # held against the squares up to it; the largest of the block only spares asking one by one.
+    part, kept = 1.0 / w, 0
     for j in range(m):
-        kept += q[j] - s[j] * s[j] * part >= least
+        kept += q[j] - s[j] * s[j] * part >= _LEAST_LEFT * peak_after
     if kept == m:
         return m
     for j in range(m):
-        if not q[j] - s[j] * s[j] * part >= least:
+        peak_before = max(peak_before, q[j])
+        if not q[j] - s[j] * s[j] * part >= _LEAST_LEFT * peak_before:
             return j
     return m
 
@@ -117,10 +120,10 @@ def _write(v, s, q, ref, w, mean, sd, standard):  # type: ignore[no-untyped-def]
     for j in range(len(v)):
         offset = s[j] * part
         left = q[j] - s[j] * offset
-        deviation = np.sqrt((left if left > 0.0 else 0.0) * part_sd)
+        deviation = np.sqrt((0.0 if left < 0.0 else left) * part_sd)
         z = (v[j] - ref - offset) / deviation
-        mean[j] = ref + offset
-        sd[j] = deviation
+        mean[j] = ref + offset if abs(ref + offset) < np.inf else np.nan
+        sd[j] = deviation if deviation < np.inf else np.nan
         standard[j] = z if abs(z) <= w else np.nan
 
 
@@ -144,5 +147,6 @@ def _mean_sd(v, bounds, w, mean, sd, standard):  # type: ignore[no-untyped-def]
                 if i == stop or good < m:
                     break
                 m, block = min(block, stop - i), min(2 * block, _BLOCK)
+                peak = last[2]
                 _slide(v[i : i + m], v[i - w : i - w + m], ref, s, q, last)
-                good = _sound(s, q, m, w, last[2])
+                good = _sound(s, q, m, w, peak, last[2])
