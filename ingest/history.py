@@ -26,7 +26,6 @@ ORDER = (Timeframe.M1, Timeframe.S1, Timeframe.M5, Timeframe.M15, Timeframe.H1)
 AT_ONCE = 4
 LONGEST_SECONDS_MS = 600_000
 HOUR_MS = 3_600_000
-SETTLING_MS = 5_000
 FAILED_AGAIN_MS = 30_000
 SEAM_POLL_S = 0.25
 
@@ -60,10 +59,14 @@ class History:
         bars: int,
         on_bars: Callable[[list[Bar]], object],
         delay_s: float = 2.0,
+        settle_s: float = 5.0,
     ) -> None:
-        """Fetch up to `bars` candles of each; a candle is final `delay_s` after its end."""
+        """Fetch up to `bars` candles of each.
+
+        A candle is final `delay_s` after its end. A gap may still change for `settle_s`.
+        """
         self._rest, self._bars, self._on_bars = rest, bars, on_bars
-        self._delay_ms = round(delay_s * 1000)
+        self._delay_ms, self._settle_ms = round(delay_s * 1000), round(settle_s * 1000)
         self._has_seconds = rest.market is Market.SPOT
         # Aggregates that are ingested anyway reach back far enough by themselves.
         self._makes_seconds = not self._has_seconds and stream is Stream.TRADE
@@ -212,7 +215,7 @@ class History:
     def note(self, symbol: str, gaps: tuple[Gap, ...]) -> None:
         """Plan the fetching of every bucket that overlaps a gap that was given up."""
         self._gaps[symbol] = gaps
-        soon = self._rest.now_ms() + SETTLING_MS
+        soon = self._rest.now_ms() + self._settle_ms
         for gap in gaps:
             if gap.state == "open":
                 continue

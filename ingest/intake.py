@@ -203,7 +203,7 @@ class Intake:
             self._emit([], moved)
 
     def last_ticks(self, symbol: str, n: int) -> list[Trade]:
-        """Return the newest `n` trades of `symbol` that arrived live, oldest first."""
+        """Return the newest `n` trades of `symbol`, at most 200, oldest first."""
         ticks = self._ticks.get(symbol)
         return list(ticks)[-n:] if ticks else []
 
@@ -227,8 +227,10 @@ class Intake:
 
     def _emit_fetched(self, symbol: str, trades: list[Trade]) -> None:
         ticks = self._ticks[symbol]
-        newest = ticks[-1].id if ticks else -1
-        ticks.extend(trade for trade in trades if trade.id > newest)
+        if trades and (len(ticks) < TICKS_KEPT or trades[-1].id > ticks[0].id):
+            # A new deque: other threads may be reading the old one.
+            merged = sorted((*ticks, *trades), key=_by_id)
+            self._ticks[symbol] = deque(merged, maxlen=TICKS_KEPT)
         if trades or self.sequencers[symbol].has_new_gaps:
             self._emit(trades, (symbol,), is_backfill=True)
 
@@ -269,3 +271,7 @@ class Intake:
         # A clock that runs ahead shows as lag: never close what still arrives.
         late_ms = max(0, self._liveness.pulses[symbol].lag_ms)
         return max(contiguous, min(complete, now_ms) - CLOSE_DELAY_MS - late_ms)
+
+
+def _by_id(trade: Trade) -> int:
+    return trade.id

@@ -34,7 +34,7 @@ from ingest.timing import Timing
 log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 1 << 24  # larger ones end the connection, smaller ones only get rejected
-REQUEST_PAUSE_S = 0.25  # the exchange takes 5 messages a second, pings included
+REQUEST_PAUSE_S = 0.5  # the exchange takes 5 messages a second, pings and pongs included
 
 
 class LineEvents(Interface):
@@ -330,7 +330,7 @@ class Line:
                             await pong
                     except TimeoutError:
                         if socket.frames == seen:
-                            log.warning("no sign of life for %.0f s", self._timing.dead_s)
+                            log.warning("no sign of life for %g s", self._timing.dead_s)
                             socket.transport.abort()
                             return
                 seen, self.heard_ms = socket.frames, self._now_ms()

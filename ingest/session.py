@@ -87,6 +87,7 @@ class Session:
         self.lost_count = 0
         self.errors: dict[str, str] = {}
         self._gaps_due: set[str] = set()
+        self._reviving = False
         self.rest: Rest | None = None
         self.backfill: Backfill | None = None
         self.history: History | None = None
@@ -101,6 +102,7 @@ class Session:
         """Stream until cancelled; raises what a part or the receiver raised."""
         self.intake.go_back()
         self._gaps_due.clear()
+        self._reviving = False
         rest = Rest(self.venue, clock=self._clock, timeout_s=self.timing.rest_timeout_s)
         rest.offset_ms = self.offset_ms
         self.lost_count += sum(line.reconnects for line in self.lines)
@@ -140,6 +142,7 @@ class Session:
             bars=self._history_bars,
             on_bars=self.intake.klines,
             delay_s=self.timing.seam_s,
+            settle_s=self.timing.settle_s,
         )
         self.backfill = None
         if self.protocol.has_gapless_ids:
@@ -213,21 +216,32 @@ class Session:
     # -- silence --------------------------------------------------------------------------------
 
     def _stalled(self, symbol: str) -> None:
-        """The stream of `symbol` is silent although trades happen: subscribe anew, then move."""
-        pulse, line = self.liveness.pulses.get(symbol), self._line_of(symbol)
-        if pulse is None or line is None or not pulse.is_connected:
+        """Note that the stream of `symbol` is silent although trades happen."""
+        pulse = self.liveness.pulses.get(symbol)
+        if pulse is None or not pulse.is_connected:
             return
+        log.warning("%s is silent although trades happen", self.protocol.stream_name(symbol))
         pulse.is_stalled = True
         pulse.stalls += 1
-        log.warning("%s is silent although trades happen", self.protocol.stream_name(symbol))
-        if pulse.stalls % 2:
-            self._group.create_task(self._subscribe_anew(line, symbol))
-        else:
-            line.hand_over()
+        if not self._reviving:
+            # Others may follow in a moment: they are then revived together.
+            self._reviving = True
+            self._group.create_task(self._revive())
 
-    async def _subscribe_anew(self, line: Line, symbol: str) -> None:
-        await line.unsubscribe([symbol], for_good=False)
-        await line.subscribe([symbol])
+    async def _revive(self) -> None:
+        """Subscribe silent streams anew; move to a new connection if that did not help, or all."""
+        await asyncio.sleep(self.timing.tick_s)
+        self._reviving = False
+        for line in self.lines:
+            pulses = {s: p for s, p in self.liveness.pulses.items() if s in line.symbols}
+            silent = [symbol for symbol, pulse in pulses.items() if pulse.is_stalled]
+            if not silent:
+                continue
+            if len(silent) == len(pulses) or any(pulses[s].stalls % 2 == 0 for s in silent):
+                line.hand_over()
+            else:
+                await line.unsubscribe(silent, for_good=False)
+                await line.subscribe(silent)
 
     async def _check_raw(self, symbol: str) -> None:
         """Ask REST whether the silence of a stream without gapless ids is true."""

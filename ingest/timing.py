@@ -19,6 +19,7 @@ class Timing:
         silence_s, doubt_s: see `Liveness`.
         clock_sync_s: how often the exchange's clock is measured.
         seam_s: how long after a bucket's end its candle is final.
+        settle_s: how long a gap that was given up may still change before its candles are fetched.
         gap_grace_s: how long a gap may fill itself before it is asked for over REST.
         absent_retry_s: wait before ids the exchange did not return are asked for again.
     """
@@ -39,5 +40,6 @@ class Timing:
     doubt_s: float = 3.0
     clock_sync_s: float = 300.0
     seam_s: float = 2.0
+    settle_s: float = 5.0
     gap_grace_s: float = 0.3
     absent_retry_s: float = 0.5

@@ -222,11 +222,12 @@ def test_marks_and_gaps_of_an_earlier_session_are_continued():
 
 def test_last_ticks_are_the_newest_in_order():
     bench = Bench()
-    bench.take(*range(1, 300))
+    bench.take(*range(100, 300))
     bench.take(305)
     bench.intake.backfill("BTCUSDT", Page([trade(i) for i in range(300, 305)], [], 0, 5))
-    ticks = bench.intake.last_ticks("BTCUSDT", 3)
-    assert [tick.id for tick in ticks] == [298, 299, 305]
+    bench.intake.extend_back("BTCUSDT", Page([trade(i) for i in range(50, 100)], [], 0, 50))
+    ticks = bench.intake.last_ticks("BTCUSDT", 8)
+    assert [tick.id for tick in ticks] == list(range(298, 306))
     assert len(bench.intake.last_ticks("BTCUSDT", 999)) == 200
     assert bench.intake.last_ticks("NOSUCH", 5) == []
 
