@@ -16,7 +16,7 @@ from model import Bar, BarRows, Flags, Ints, Timeframe
 from storage.access import Access
 from storage.database import native
 from storage.documents import Document, dump, load
-from storage.readers import EVER, bar_rows
+from storage.readers import BAR_ROW, EVER, bar_rows, fetch
 from storage.schema import decisions
 
 PUT_FRESH = (
@@ -194,8 +194,7 @@ class Ledger:
         with self._access.reading() as connection:
             number = self._access.ids(connection, symbol).own or 0
             arguments = (number, timeframe.ms // 1000, *_span(start_ms, end_ms))
-            rows = connection.exec_driver_sql(native(connection, READ_CLOSED), arguments).all()
-        return bar_rows(symbol, timeframe, rows, None)
+            return bar_rows(symbol, timeframe, fetch(connection, READ_CLOSED, arguments, BAR_ROW))
 
 
 _PLAIN = ("ts", "y", "x", "timeframe", "signal", "gate", "fresh")

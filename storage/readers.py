@@ -4,11 +4,12 @@ Every function takes one connection and returns with everything read, so no read
 Times are inclusive at both ends; None means no bound.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from model import BarRows, Gap, Mark, SymbolInfo, Timeframe
@@ -16,9 +17,24 @@ from storage.database import native
 from storage.schema import gaps, marks, series, sources, symbols
 
 EVER = -(2**63), 2**63 - 1
-SEARCH_MARGIN_MS = 60_000  # ids are time ordered but for fills a moment apart
-_BAR_COLUMNS = (
-    "ts, open, high, low, close, volume, quote_volume, trades, low_id, high_id, quality, layer"
+Records = NDArray[np.void]
+BAR_ROW = np.dtype(
+    [
+        ("ts", np.int64),
+        *((name, np.float64) for name in ("open", "high", "low", "close")),
+        *((name, np.float64) for name in ("volume", "quote_volume")),
+        *((name, np.int64) for name in ("trades", "low_id", "high_id")),
+        *((name, np.int8) for name in ("quality", "layer")),
+    ]
+)
+
+BAR_SPAN = (
+    f"SELECT {', '.join(BAR_ROW.names or ())} FROM bars"
+    " WHERE series_id = ? AND timeframe = ? AND ts BETWEEN ? AND ? ORDER BY ts"
+)
+NEWEST_BUCKETS = (
+    "SELECT min(ts) FROM (SELECT DISTINCT ts FROM bars"
+    " WHERE series_id = ? AND timeframe = ? AND ts BETWEEN ? AND ? ORDER BY ts DESC LIMIT ?) AS n"
 )
 
 
@@ -56,39 +72,43 @@ def read_bars(
     """Return every layer's rows between two times, of the newest `limit` buckets among them."""
     low = EVER[0] if start_ms is None else start_ms
     high = EVER[1] if end_ms is None else end_ms
-    rows: list[tuple[Any, ...]] = []
-    for number, layers in ((ids.own, 1), (ids.shared, 3)):
+    parts = [np.empty(0, BAR_ROW)]
+    for number in (ids.own, ids.shared):
         if number is None:
             continue
-        sql = (
-            f"SELECT {_BAR_COLUMNS} FROM bars WHERE series_id = ? AND timeframe = ?"
-            " AND ts BETWEEN ? AND ? ORDER BY ts"
-        )
-        arguments: tuple[int, ...] = (number, timeframe.ms // 1000, low, high)
+        key = (number, timeframe.ms // 1000)
+        start = low
         if limit is not None:
-            sql, arguments = sql + " DESC LIMIT ?", (*arguments, limit * layers)
-        cursor = connection.exec_driver_sql(native(connection, sql), arguments).cursor
-        rows += cursor.fetchall() if cursor is not None else []
-    return bar_rows(symbol, timeframe, rows, limit)
+            sql = native(connection, NEWEST_BUCKETS)
+            newest = connection.exec_driver_sql(sql, (*key, low, high, limit))
+            start = newest.scalar() or low
+        parts.append(fetch(connection, BAR_SPAN, (*key, start, high), BAR_ROW))
+    return bar_rows(symbol, timeframe, np.concatenate(parts), limit)
 
 
-def bar_rows(
-    symbol: str, timeframe: Timeframe, rows: Sequence[Sequence[Any]], limit: int | None
-) -> BarRows:
-    """Return rows of `_BAR_COLUMNS` as columns, by time and layer, cut to `limit` buckets."""
-    columns = list(zip(*rows, strict=True)) or [()] * 12
-    ts = np.array(columns[0], np.int64)
-    order = np.lexsort((np.array(columns[11], np.int64), ts))
-    if limit is not None and len(ts):
-        newest = np.unique(ts)[-limit:] if limit > 0 else ts[:0]
-        order = order[ts[order] >= newest[0]] if len(newest) else order[:0]
-    kinds = [np.int64, *[np.float64] * 6, *[np.int64] * 3, np.int8]
-    arrays = [
-        np.array(column, kind)[order] for column, kind in zip(columns[:11], kinds, strict=True)
-    ]
-    for array in arrays:
-        array.flags.writeable = False
-    return BarRows(symbol, timeframe, *arrays)
+def fetch(
+    connection: Connection, sql: str, arguments: tuple[int, ...], row: "np.dtype[np.void]"
+) -> Records:
+    """Return the rows of a query as one structured array.
+
+    Filled row by row from the driver's cursor: a list of all rows in between costs half as much
+    again, most of it the garbage collector's.
+    """
+    cursor = connection.exec_driver_sql(native(connection, sql), arguments).cursor
+    found: Records = np.fromiter(cast("Iterable[object]", cursor or ()), row)
+    return found
+
+
+def bar_rows(symbol: str, timeframe: Timeframe, rows: Records, limit: int | None = None) -> BarRows:
+    """Return rows as columns, by time and layer, cut to the newest `limit` buckets."""
+    order = np.lexsort((rows["layer"], rows["ts"]))
+    if limit is not None and len(rows):
+        oldest = np.unique(rows["ts"])[-limit:][0] if limit > 0 else EVER[1]
+        order = order[rows["ts"][order] >= oldest]
+    columns = [rows[name][order] for name in BarRows.__slots__[2:]]
+    for column in columns:
+        column.flags.writeable = False
+    return BarRows(symbol, timeframe, *columns)
 
 
 def read_span(
