@@ -1,4 +1,7 @@
-"""Exit 0 when the app on this machine is not down. For a container's or a supervisor's check."""
+"""Exit 0 when the app on this machine is not down: a container's or a supervisor's check.
+
+The address can be given as an argument.
+"""
 
 import os
 import sys
@@ -8,10 +11,10 @@ import urllib.request
 URL = "http://127.0.0.1:8501/api/health"
 
 
-def main() -> int:
+def main(url: str = URL) -> int:
     """Ask once; a degraded app is up, a silent or failed one is not."""
     token = os.environ.get("PAIRS_API_TOKEN", "")
-    request = urllib.request.Request(URL, headers={"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(request, timeout=4) as answer:
             return 0 if answer.status == 200 else 1
@@ -21,4 +24,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

@@ -29,7 +29,7 @@ INDIRECT = {
 }
 
 # Parts of listed packages that tests may use directly.
-TRANSITIVE = {"packaging", "scipy", "playwright"}
+TRANSITIVE = {"packaging", "scipy", "playwright", "pyyaml"}
 
 
 def _shipped() -> list[Path]:
