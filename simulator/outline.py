@@ -10,8 +10,8 @@ raw trades, so an id is (day, minute, place), both ways in O(1). Ids start with 
   a rate asked for is held in every minute. `TRADES_PER_AGGREGATE` raw trades an aggregate.
 * Open and close: the mid at the minute's ends (paths.py) ± half-spread (`HALF_SPREAD_BPS`, at
   least one tick), as the taker bought or sold: the bid-ask bounce.
-* High and low: from the law of a Brownian bridge's maximum between open and close; the draw is
-  shared by all symbols.
+* High and low: from the law of a Brownian bridge's maximum between open and close, its sd made of
+  `INNER_BPS`·loading, the symbol's walk and a tenth of its swings; all symbols share the draw.
 * Volume: mean quantity · trades · √σ · a lognormal factor (sd 0.4): it clusters with volatility.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from simulator.columns import MINUTE_MS, Outlines
 from simulator.hashing import Floats, Ints, make_key, normals, uniforms
 from simulator.instruments import Instrument
-from simulator.paths import FACTOR_BPS, MINUTES, Paths, daily_cycle, minutes_between
+from simulator.paths import MINUTES, Paths, daily_cycle, minutes_between
 
 LISTED_DAY = 18_262  # 2020-01-01
 LISTED_MINUTE = LISTED_DAY * MINUTES
@@ -30,6 +30,7 @@ RATE_CYCLE = 0.35
 TRADES_PER_AGGREGATE = 1.5
 LEAST_AGGREGATES = 8
 HALF_SPREAD_BPS = 0.5
+INNER_BPS = 20.0
 
 
 class Numbering:
@@ -142,5 +143,5 @@ class Outline:
         """Sd of the log price over one minute of average volatility."""
         i = self.instrument
         # A swing moves about 0.1 of its height in a minute.
-        parts = (FACTOR_BPS * i.loading, i.walk_bps, 0.1 * i.swing_bps)
+        parts = (INNER_BPS * i.loading, i.walk_bps, 0.1 * i.swing_bps)
         return 1e-4 * float(np.sqrt(np.square(parts).sum()))

@@ -2,24 +2,25 @@
 
 The log price of a symbol is  ln(level) + loading·F + W + s + L + d, with
 
-* F, the factor all share: a walk of `FACTOR_BPS` a minute;
+* F, the factor all share: a walk of `FACTOR_BPS` a minute plus stationary waves, a damped cycle of
+  `WAVE_MIN` minutes with an sd of `WAVE_BPS`: they move every symbol far within an hour, as trends
+  do, so that a hedge ratio of 50 minutes can be told from the data;
 * W, the symbol's own walk; every walk is tied at midnight to a slow AR(1) over days
   (half-life `DAY_HALF_LIFE` days), so it wanders like a random walk for days and stays near its
   level over years;
-* s, stationary: one swing in every slot of `SWING_MIN` minutes, somewhere in its first 12. It rises
-  for 5 minutes, stays for about 4 and falls for 6. Signs alternate, but for a share `SWING_FLIP`;
-  the height is `swing_bps`·√σ_t, give or take 10 %. Beside it AR(1) noise of 3 bps, half-life
-  10 minutes. An AR(1) regression on s finds a half-life of about 20 minutes; its sd is about 0.43
-  of `swing_bps`;
+* s, stationary: one swing in every slot of `SWING_MIN` minutes, somewhere in its first 7, up and
+  down in turn. It rises for 5 minutes, stays for 4 and falls for 5; its height is
+  `swing_bps`·√σ_t, give or take 10 %. Beside it AR(1) noise of 3 bps, half-life 10 minutes. An
+  AR(1) regression on s finds a half-life of about 20 minutes; its sd is 0.4 of `swing_bps`;
 * L (symbols with `breaks`): in 6-hour slots, of which `BREAK_SHARE` are broken, the level walks to
   a new value by a random walk; elsewhere it stays (it forgets 7 % a slot);
 * d (symbols with `decouples`): in 2-hour slots, of which `DECOUPLED_SHARE` are decoupled, an extra
   AR(1) of `DECOUPLED_BPS` with a half-life of 7 minutes fades in and out, which takes the
   correlation of returns below 0.7 while it lasts.
 
-Volatility σ_t multiplies the steps of F, W and d and the noise in s: a daily cycle (±`CYCLE`,
-highest at 14:00 UTC) times exp(h), h Gaussian with sd `VOL_SD` and a half-life of 4 hours: it
-comes in clusters.
+Volatility σ_t multiplies the steps of F, W and d and the noise in s, its root the waves: a daily
+cycle (±`CYCLE`, highest at 14:00 UTC) times exp(h), h Gaussian with sd `VOL_SD` and a half-life
+of 4 hours: it comes in clusters.
 """
 
 from collections import OrderedDict
@@ -28,11 +29,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from simulator.hashing import Floats, make_key, normals, uniforms
+from simulator.hashing import Floats, Ints, make_key, normals, uniforms
 from simulator.instruments import Instrument
 
 MINUTES = 1440
-FACTOR_BPS = 33.0
+FACTOR_BPS = 28.0
+WAVE_BPS = 190.0
+WAVE_MIN = 60
 DAY_HALF_LIFE = 10.0
 CYCLE = 0.2
 VOL_SD = 0.2
@@ -41,11 +44,12 @@ BREAK_WALK_BPS = 14.0
 DECOUPLED_SHARE = 0.06
 DECOUPLED_BPS = 100.0
 SWING_MIN = 30
-SWING_FLIP = 0.04
 
 _DAY_TAPS = 64
 _NOISE_TAPS = 100
-_SWING = np.convolve(np.clip((10.0 - np.arange(10)) / 6.0, 0.0, 1.0), np.full(5, 0.2))
+_SWING = np.convolve(np.clip((9.0 - np.arange(9)) / 5.0, 0.0, 1.0), np.full(5, 0.2))
+_LAGS = np.arange(400)
+_WAVE = np.convolve(0.975**_LAGS * np.cos(2.0 * np.pi * _LAGS / WAVE_MIN), np.full(6, 1.0 / 6.0))
 _KNOT_MIN, _KNOT_TAPS = 30, 32
 _BREAK_MIN, _BREAK_TAPS = 360, 40
 _DECOUPLED_MIN = 120
@@ -80,7 +84,7 @@ class Paths:
         return _cached(self._own, key, lambda: self._make_log_price(instrument, day))
 
     def _make_log_price(self, instrument: Instrument, day: int) -> Floats:
-        factor = _cached(self._factor, day, lambda: self._walk("factor", day, FACTOR_BPS))
+        factor = _cached(self._factor, day, lambda: self._make_factor(day))
         path = np.log(instrument.level) + instrument.loading * factor
         if instrument.walk_bps:
             path = path + self._walk(instrument.symbol, day, instrument.walk_bps)
@@ -94,6 +98,13 @@ class Paths:
         # Rounded so that the last bit of exp, log or a dot product on another machine is harmless.
         rounded: Floats = np.round(path, 9)
         return rounded
+
+    def _make_factor(self, day: int) -> Floats:
+        taps = _WAVE * (WAVE_BPS * 1e-4 / np.sqrt((_WAVE**2).sum()))
+        minute, sigma = self._minutes_until(day, len(taps))
+        shocks = np.sqrt(sigma) * normals(self._key("wave"), minute)
+        factor: Floats = self._walk("factor", day, FACTOR_BPS)
+        return factor + np.convolve(shocks, taps, mode="valid")
 
     def _make_volatility(self, day: int) -> Floats:
         per_day = MINUTES // _KNOT_MIN
@@ -119,9 +130,8 @@ class Paths:
     def _swings(self, name: str, day: int, height_bps: float) -> Floats:
         per_day = MINUTES // SWING_MIN
         slot = day * per_day + np.arange(-1, per_day + 1)
-        at = (uniforms(self._key("swing at", name), slot) * 0.4 * SWING_MIN).astype(np.int64)
-        is_flipped = uniforms(self._key("swing flip", name), slot) < SWING_FLIP
-        sign = np.where((slot % 2 == 0) ^ is_flipped, 1.0, -1.0)
+        at = (uniforms(self._key("swing at", name), slot) * 7.0).astype(np.int64)
+        sign = np.where(slot % 2 == 0, 1.0, -1.0)
         size = np.exp(0.1 * normals(self._key("swing size", name), slot))
         minute = slot * SWING_MIN + at
         sigma = np.concatenate([self.volatility(day + shift) for shift in (-1, 0, 1)])
@@ -134,12 +144,17 @@ class Paths:
     def _noise(self, name: str, day: int, sd_bps: float, decay: float) -> Floats:
         taps = decay ** np.arange(_NOISE_TAPS)
         taps *= sd_bps * 1e-4 / np.sqrt((taps**2).sum())
-        minute = day * MINUTES + np.arange(-_NOISE_TAPS + 1, MINUTES + 1)
-        sigma = np.concatenate(
-            [self.volatility(day - 1), self.volatility(day), self.volatility(day + 1)[:1]]
-        )[-len(minute) :]
+        minute, sigma = self._minutes_until(day, _NOISE_TAPS)
         noise = sigma * normals(self._key("noise", name), minute)
         return np.convolve(noise, taps, mode="valid")
+
+    def _minutes_until(self, day: int, taps: int) -> tuple[Ints, Floats]:
+        """The minutes of a day, its end and what `taps` reach back to; and σ of each."""
+        minute = day * MINUTES + np.arange(-taps + 1, MINUTES + 1)
+        sigma = np.concatenate(
+            [self.volatility(day - 1), self.volatility(day), self.volatility(day + 1)[:1]]
+        )
+        return minute, sigma[-len(minute) :]
 
     def _key(self, purpose: str, name: str = "") -> int:
         return make_key(self.seed, purpose, name)
