@@ -31,16 +31,14 @@ SERIES = (
     " LEFT JOIN marks ON marks.series_id = series.id ORDER BY series.id"
 )
 LAST_SECOND = "SELECT max(ts) FROM bars WHERE series_id = ? AND timeframe = 1"
-TRADE_BOUND = (
-    "SELECT trade_id FROM trades WHERE series_id = ? AND trade_id < ?"
-    " ORDER BY trade_id LIMIT 1 OFFSET ?"
+OF_SECONDS = "timeframe = 1 AND "
+# Table, its column of the series, its column to cut by, and further conditions.
+TRADES = ("trades", "series_id", "trade_id", "")
+SECONDS = (
+    ("bars", "series_id", "ts", OF_SECONDS),
+    ("first_closed", "series_id", "ts", OF_SECONDS),
+    ("fresh_rows", "y_id", "ts", OF_SECONDS),
 )
-DELETE_TRADES = "DELETE FROM trades WHERE series_id = ? AND trade_id < ?"
-BAR_BOUND = (
-    "SELECT ts FROM bars WHERE series_id = ? AND timeframe = 1 AND ts < ?"
-    " ORDER BY ts LIMIT 1 OFFSET ?"
-)
-DELETE_BARS = "DELETE FROM bars WHERE series_id = ? AND timeframe = 1 AND ts < ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,28 @@ class Retain:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Rows of one series to delete: those whose key is below `below`."""
+    """Rows of one table and series to delete: those whose `column` is below `below`."""
 
     series_id: int
     below: int
-    bound_sql: str
-    delete_sql: str
+    table: str
+    owner: str
+    column: str
+    condition: str
+
+    @property
+    def bound_sql(self) -> str:
+        """The value below which the next so many rows lie; arguments: id, below, rows."""
+        return f"SELECT {self.column} FROM {self._rows} ORDER BY {self.column} LIMIT 1 OFFSET ?"
+
+    @property
+    def delete_sql(self) -> str:
+        """Delete what is below a bound; arguments: id, bound."""
+        return f"DELETE FROM {self._rows}"
+
+    @property
+    def _rows(self) -> str:
+        return f"{self.table} WHERE {self.owner} = ? AND {self.condition}{self.column} < ?"
 
 
 class Retention:
@@ -140,10 +154,10 @@ def find_cuts(connection: Connection, retain: Retain) -> list[_Cut]:
         if retain.trades_days:
             oldest = newest[venue] - int(retain.trades_days * DAY_MS)
             below = first_id_from(connection, number, oldest)
-            cuts.append(_Cut(number, below, TRADE_BOUND, DELETE_TRADES))
+            cuts.append(_Cut(number, below, *TRADES))
         if retain.seconds_days:
             oldest = newest[venue] - int(retain.seconds_days * DAY_MS)
-            cuts.append(_Cut(number, oldest, BAR_BOUND, DELETE_BARS))
+            cuts += [_Cut(number, oldest, *table) for table in SECONDS]
     return cuts
 
 

@@ -60,6 +60,21 @@ def test_old_1s_bars_of_every_layer_go_and_coarser_stay(url, open_store):
     assert len(stored(store)) == 10
 
 
+def test_old_rows_of_the_ledger_at_1s_go_with_the_bars(url, open_store):
+    store = open_store(url)
+    store.access.committer.commit(sealed([trade(n, ts_ms=n * DAY_MS) for n in range(1, 11)]))
+    for timeframe in (Timeframe.S1, Timeframe.M1):
+        flags = [(n * DAY_MS, True) for n in range(1, 11)]
+        store.ledger.put_fresh("BTCUSDT", "ETHUSDT", timeframe, flags).result(10)
+        closed = [kline(n * DAY_MS, timeframe=timeframe) for n in range(1, 11)]
+        store.ledger.keep_first_closed(closed).result(10)
+    sweep(store, Retain(seconds_days=2))
+    left = {Timeframe.S1: 3, Timeframe.M1: 10}
+    for timeframe, count in left.items():
+        assert len(store.ledger.fresh("BTCUSDT", "ETHUSDT", timeframe)[0]) == count
+        assert len(store.ledger.first_closed("BTCUSDT", timeframe)) == count
+
+
 def test_zero_days_keeps_everything(url, open_store):
     store = open_store(url)
     store.access.committer.commit(sealed([trade(n, ts_ms=n * DAY_MS) for n in range(1, 50)]))
