@@ -6,6 +6,8 @@ from pydantic import BaseModel
 
 from api.errors import ApiError
 
+FLAGS = ("enabled",)
+
 
 def body_of(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """Return the OpenAPI `requestBody` of a partial `model`: every field may be left out."""
@@ -38,13 +40,16 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def without_marks(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body without what our own answers add, so that an answer can be sent back.
+def values_of(body: dict[str, Any], *, may_be_empty: bool = False) -> dict[str, Any]:
+    """Return a body's values without what our own answers add, so that these can be sent back.
 
     Raises:
-        ApiError: nothing is left.
+        ApiError: nothing is left, or true or false stands where a number or a word belongs.
     """
     values = {name: value for name, value in body.items() if name != "simulated"}
-    if not values:
+    if not values and not may_be_empty:
         raise ApiError(422, "the body must name at least one field")
+    for name, value in values.items():
+        if isinstance(value, bool) and name not in FLAGS:
+            raise ApiError(422, f"{name} must not be true or false", field=name)
     return values

@@ -48,17 +48,17 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     usual = own.pop("default", None)
     about = DESCRIPTIONS.get(name, name.replace("_", " "))
     shown = ",".join(usual) if isinstance(usual, list) else usual
-    parameter = {
+    if own.get("type") == "array":
+        # A query holds text: the list as it is written there, which may be empty.
+        one = "|".join(own["items"]["enum"])
+        own = {"type": "string", "pattern": f"^(({one})(,({one}))*)?$"}
+    return {
         "name": name,
         "in": "query",
         "required": False,
         "description": f"{about}; default: the running rule's, at first {shown}",
         "schema": own,
     }
-    if own.get("type") == "array":
-        parameter |= {"style": "form", "explode": False}
-        own["uniqueItems"] = True
-    return parameter
 
 
 def read_params(

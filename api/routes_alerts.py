@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from analytics.alerts import AlertRule
 from api import schemas
-from api.bodies import body_of, without_marks
+from api.bodies import body_of, values_of
 from api.errors import ApiError, documented
 from api.parameters import MAX_ID, OptionalMillis
 from api.ports import GetServices
@@ -39,8 +39,7 @@ def alert_routes(get_services: GetServices) -> APIRouter:
     def add_alert(body: Annotated[dict[str, Any], Body()]) -> Response:
         """Make a rule; pair and levels that are not given are the running rule's."""
         services = get_services()
-        values = {name: value for name, value in body.items() if name != "simulated"}
-        rule = services.alerts.add(values)
+        rule = services.alerts.add(values_of(body, may_be_empty=True))
         return Json({"simulated": services.venue.is_simulated, **rule}, status_code=201)
 
     @router.patch(
@@ -54,7 +53,7 @@ def alert_routes(get_services: GetServices) -> APIRouter:
     ) -> Response:
         """Change the fields given of a rule; `enabled: false` pauses it."""
         services = get_services()
-        rule = services.alerts.change(number, without_marks(body))
+        rule = services.alerts.change(number, values_of(body))
         if rule is None:
             raise _absent("alert", number)
         return Json({"simulated": services.venue.is_simulated, **rule})

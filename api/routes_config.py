@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Query
 from starlette.responses import Response
 
 from api import schemas
-from api.bodies import body_of, without_marks
+from api.bodies import body_of, values_of
 from api.errors import documented
 from api.parameters import OptionalTimeframe
 from api.ports import GetServices, Services
@@ -42,7 +42,7 @@ def config_routes(get_services: GetServices) -> APIRouter:
         """Change the parameters given, all or none; in force from the next update on."""
         services = get_services()
         with changing:
-            services.set_rule(Params.parse(without_marks(body), base=services.engine.rule))
+            services.set_rule(Params.parse(values_of(body), base=services.engine.rule))
         return _rule(services)
 
     @router.get(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,7 @@ from api.csv_text import csv_lines
 from api.parameters import strategy_parameters
 from api.prometheus import exposition
 from model import ConfigError, StorageError, Timeframe
-from params import Params
+from params import GATES, Params
 from storage.ledger import DecisionRow
 
 # The notification library still imports a module Python 3.13 removes.
@@ -377,6 +378,7 @@ def test_config_changes_all_or_none(fresh):
         (b"null", 422),
         (b'{"window": NaN}', 422),
         (b'{"window": null}', 422),
+        (b'{"fee_bps": false}', 422),
         (b'{"window": {"a": 1}}', 422),
         (b'{"nonsense": 1}', 422),
         (b'{"\\ud800": 1}', 422),
@@ -642,7 +644,9 @@ def test_openapi_describes_every_strategy_parameter(client):
         assert described["timeframe"]["schema"]["enum"] == [frame.value for frame in Timeframe]
         assert described["window"]["schema"]["minimum"] == 3
         assert described["hedge_window"]["schema"]["type"] == "integer"
-        assert described["gates"]["explode"] is False
+        assert re.fullmatch(described["gates"]["schema"]["pattern"], ",".join(GATES))
+        assert re.fullmatch(described["gates"]["schema"]["pattern"], "")
+        assert not re.fullmatch(described["gates"]["schema"]["pattern"], "warm,nonsense")
 
 
 def test_openapi_parameters_hold_no_reference():
