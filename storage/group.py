@@ -116,7 +116,8 @@ class Group:
         self.gaps: dict[str, tuple[Gap, ...]] = {}
         self.size = self.weight = 0
         self.batches = 0
-        self.refused_bars = 0
+        self.is_tried = False
+        self.rejected_bars = 0
 
     def add(self, batch: Batch, deltas: Iterable[Bar]) -> None:
         """Add a batch and the bars made of its trades alone."""
@@ -134,7 +135,7 @@ class Group:
     def _add_bar(self, bar: Bar) -> None:
         layer = LAYERS.get(bar.quality)
         if layer is None:
-            self.refused_bars += 1
+            self.rejected_bars += 1
             return
         key = (bar.symbol, bar.timeframe.ms // 1000, layer, bar.ts)
         old = self.bars.get(key)
@@ -152,14 +153,14 @@ class Group:
         return self._decimals.codes.items()
 
     @property
-    def is_full(self) -> bool:
-        """Whether it is as large as a transaction should be."""
-        return self.weight >= FULL_ROWS
+    def is_complete(self) -> bool:
+        """Whether nothing more may be added: it was tried, or is as large as one should be."""
+        return self.is_tried or self.weight >= FULL_ROWS
 
     @property
-    def rejected(self) -> int:
-        """Trades (after `seal`) and bars that cannot be stored."""
-        return self.refused_bars + sum(rows.rejected for rows in self.rows)
+    def rejected_trades(self) -> int:
+        """Trades that cannot be stored; known after `seal`."""
+        return sum(rows.rejected for rows in self.rows)
 
     @property
     def is_own(self) -> bool:

@@ -172,7 +172,7 @@ def test_group_seal_makes_trades_a_fraction_of_their_size():
 def slow_store(sqlite_url, open_store, *, max_queued):
     """A store whose writer holds at most `max_queued` trades and is not started."""
     store = open_store(sqlite_url)
-    store.writer = store.access.writer = Writer(store.access.committer, max_queued=max_queued)
+    store.writer = store.access.writer = Writer(store.access.committer, most_queued=max_queued)
     return store
 
 
@@ -394,6 +394,24 @@ def test_commit_whose_answer_was_lost_is_not_done_twice(sqlite_url, open_store):
     committer.close()
     database.dispose()
     assert_bars_equal_trades(open_store(sqlite_url), trades)
+
+
+def test_what_comes_while_an_answer_is_lost_is_not_taken_for_committed(sqlite_url, open_store):
+    """The next try finds the group committed: nothing may have been added to it since."""
+    database = connect_database(sqlite_url)
+    committer = LosesAnswers(database, venue="binance-spot", stream=Stream.AGG_TRADE)
+    committer.lose = 1
+    writer = Writer(committer)
+    writer.start()
+    writer.put(batch_of([trade(1)]), deltas([trade(1)]))
+    wait_until(lambda: writer.health().last_error)
+    writer.put(batch_of([trade(2)]), deltas([trade(2)]))
+    assert writer.flush()
+    assert writer.stop()
+    committer.close()
+    database.dispose()
+    assert [one.id for one in stored(open_store(sqlite_url))] == [1, 2]
+    assert_bars_equal_trades(open_store(sqlite_url), [trade(1), trade(2)])
 
 
 def test_a_second_writer_is_refused_with_one_line(url, open_store):
