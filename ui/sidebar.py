@@ -90,14 +90,13 @@ def _main_fields(parts: Parts, slots: dict[str, DeltaGenerator]) -> dict[str, An
     symbols = parts.symbols()
     values: dict[str, Any] = {}
     values["y"] = _select("y", symbols, slots, default=parts.first_pair()[0])
-    left, right = st.columns([5, 1], gap="xsmall", vertical_alignment="bottom")
+    left, right = st.columns([3, 1.3], gap="xsmall", vertical_alignment="bottom")
     with left:
         values["x"] = _select("x", symbols, slots, default=parts.first_pair()[1])
     right.button(
-        "",
+        "Swap",
         key="_swap",
-        icon=":material/swap_vert:",
-        help="Swap Y and X",
+        help="Turn the pair around: Y becomes X.",
         on_click=_swap,
         width="stretch",
     )
