@@ -63,10 +63,9 @@ def adf_rows(u: Floats, *, constant: bool) -> tuple[Floats, Floats]:
     Returns:
         stat, lags, both (m,); NaN where a row has a NaN, is constant or too short.
     """
-    if constant:
+    if constant and u.shape[1]:
         u = u - u.mean(axis=1, keepdims=True)
-    stat, lags = adf_centred(u, constant=constant)
-    return stat, lags
+    return adf_centred(u, constant=constant)
 
 
 def adf_centred(u: Floats, *, constant: bool) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from model import Floats, Ints
 # 95 % point of the trace statistic for no cointegration among two series, constant term
 # [MacKinnon, Haug & Michelis 1999, as tabulated by J. P. LeSage's toolbox and statsmodels].
 TRACE_CRITICAL_95 = 15.4943
-FEWEST_ROWS = 8
+FEWEST_ROWS = 12
 _LEAST_DETERMINANT = 1e-12
 
 
@@ -22,7 +22,7 @@ def johansen_trace(y: Floats, x: Floats, rows: Ints, window: int) -> Floats:
         window: rows per window.
     Returns:
         (m,); NaN where a leg is constant or has a NaN, the legs are one up to rounding, or the
-        window has fewer than 8 rows. Above `TRACE_CRITICAL_95` no cointegration is rejected at 5 %.
+        window has fewer than 12 rows. Above `TRACE_CRITICAL_95` no cointegration is rejected at 5 %.
 
     Equal to statsmodels' `coint_johansen(…, det_order=0, k_ar_diff=1).trace_stat[0]`.
     [Johansen 1991, *Econometrica* 59(6).]
