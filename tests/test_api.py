@@ -626,7 +626,9 @@ def test_hostile_text_in_any_parameter_is_refused_or_harmless(services, value):
     for path, methods in paths.items():
         parameters = methods.get("get", {}).get("parameters", [])
         names = [one["name"] for one in parameters if one["in"] == "query"]
-        for name in names:
+        # The rule's parameters are read by one function for all routes: one route tries them.
+        own = names if path == "/pair" else [n for n in names if n not in Params.model_fields]
+        for name in own:
             query = {"symbol": "BTCUSDT", name: value} if "symbol" in names else {name: value}
             response = client.get(f"/api{path}", params=query)
             assert response.status_code < 500, (path, name, response.text)
