@@ -83,6 +83,7 @@ class AlertService:
         self._is_loaded = False
         self._running: Params | None = None
         self._load_problem = ""
+        self._seeding: threading.Thread | None = None
 
     def use(self, store: Store) -> None:
         """Work on another venue's states and events from now on; the rules are the same."""
@@ -101,6 +102,7 @@ class AlertService:
                     log.warning("alert rules cannot be read yet: %s", error)
                 self._load_problem = str(error)
                 return
+            self._begin_seeding()
             self._resolve_followers()
             wanted = {entry.id: self._params_of(entry.rule) for entry in self._enabled()}
             self._watch_only(set(wanted.values()))
@@ -174,7 +176,6 @@ class AlertService:
     def _load(self) -> None:
         if self._is_loaded:
             return
-        self._seed()
         states = self._store.alerts.states()
         self._entries = {}
         for stored in self._store.alerts.rules():
@@ -188,13 +189,34 @@ class AlertService:
             self._recent.extend(event_json(event) for event in newest)
         self._is_loaded, self._load_problem = True, ""
 
-    def _seed(self) -> None:
-        # The first start makes one rule that follows the running rule; deleted, it stays so.
-        if self._store.config.get(SEEDED) is None:
-            now_ms = self._now_ms()
-            self._store.config.put(SEEDED, {"done": True}, now_ms=now_ms)
-            if not self._store.alerts.rules():
-                self._store.alerts.add_rule({"follows": True}, now_ms=now_ms)
+    def seed(self) -> None:
+        """Make the first start's one rule, which follows the running rule; deleted, it stays so.
+
+        Raises:
+            StorageError: it cannot be stored.
+        """
+        with self._editing:
+            store = self._store
+            if store.config.get(SEEDED) is None:
+                now_ms = self._now_ms()
+                store.config.put(SEEDED, {"done": True}, now_ms=now_ms)
+                if not store.alerts.rules():
+                    store.alerts.add_rule({"follows": True}, now_ms=now_ms)
+                    with self._lock:
+                        self._is_loaded = False
+
+    def _begin_seeding(self) -> None:
+        # Storing waits for the writer, which is busy at the start: not on the tick thread.
+        if self._seeding is None:
+            self._seeding = threading.Thread(target=self._run_seeding, name="alerts", daemon=True)
+            self._seeding.start()
+
+    def _run_seeding(self) -> None:
+        try:
+            self.seed()
+        except StorageError as error:
+            log.info("the default alert rule could not be stored yet: %s", error)
+            self._seeding = None  # the next tick tries again
 
     def _entry(
         self, number: int, body: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]
@@ -245,8 +267,6 @@ class AlertService:
             ConfigError: naming the field. StorageError: it cannot be stored.
         """
         running = self._engine.rule.as_dict()
-        with self._lock:
-            self._load()
         usual = {name: running[FOLLOWED[name]] for name in ("y", "x", "timeframe")}
         if values.get("metric", "zscore") == "zscore" and "threshold" not in values:
             usual |= {name: running[FOLLOWED[name]] for name in FOLLOWED if name not in usual}

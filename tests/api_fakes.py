@@ -221,6 +221,7 @@ class FakeServices:
         self.store.writer.start()
         self.notifier = Notifier(self.settings, self.store)
         self.alerts = AlertService(self.store, self.notifier, self.engine)
+        self.alerts.seed()
 
     def close(self):
         self.notifier.stop()

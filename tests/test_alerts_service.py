@@ -52,6 +52,7 @@ class World:
         self.store = Store.open(self.url, venue="binance-spot", stream=Stream.AGG_TRADE)
         self.store.writer.start()
         self.service = AlertService(self.store, self.told, self.engine)
+        self.service.seed()
 
     def stop(self):
         self.written()
@@ -310,6 +311,21 @@ def test_database_that_cannot_be_read_yet_does_not_stop_the_tick(world, caplog):
     world.only()
     world.show([0.0, 0.0])
     assert len(world.service.rules()) == 1
+
+
+def test_first_tick_makes_the_default_rule_without_waiting_for_it(tmp_path):
+    world = World(tmp_path)
+    world.service.delete(world.service.rules()[0]["id"])
+    world.store.config.put("alerts.seeded", None, now_ms=NOW_MS)
+    service = AlertService(world.store, world.told, world.engine)
+    writing, proceed = world.store.config.put, threading.Event()
+    world.store.config.put = lambda *args, **named: proceed.wait(10) and writing(*args, **named)
+    service.tick()
+    assert service.rules() == []
+    proceed.set()
+    service._seeding.join(10)
+    assert [rule["follows_rule"] for rule in service.rules()] == [True]
+    world.stop()
 
 
 def test_recent_events_are_newest_first_and_survive_a_restart(world):
