@@ -60,9 +60,9 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """URL of an empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """URL of a database of our own on the server."""
     name = f"pairs_{uuid.uuid4().hex}"
     server = create_engine(postgres_server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
@@ -71,6 +71,21 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     yield url.render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_url(postgres_database: str) -> str:
+    """URL of an empty PostgreSQL database; emptying it is ten times faster than a new one."""
+    engine = create_engine(postgres_database, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.exec_driver_sql("SET client_min_messages = warning")
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    return postgres_database
 
 
 @pytest.fixture

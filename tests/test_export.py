@@ -183,6 +183,7 @@ def test_settled_bars_in_chunks_equal_all_rows_settled_at_once(
     assert found == want
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("export", [trades_csv, trades_parquet])
 def test_export_of_many_rows_takes_constant_memory(export):
     """A million rows through blocks of 50,000: what is held at once does not grow with them."""

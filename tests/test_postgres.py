@@ -55,11 +55,13 @@ def test_a_server_that_is_read_only_is_waited_for(store, admin):
     assert store.writer.flush()
     name = admin.exec_driver_sql("SELECT current_database()").scalar()
     admin.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    hang_up(admin)
-    put(store, [trade(2)])
-    wait_until(lambda: "read-only" in store.writer.health().last_error)
-    assert store.writer.is_alive
-    admin.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    try:
+        hang_up(admin)
+        put(store, [trade(2)])
+        wait_until(lambda: "read-only" in store.writer.health().last_error)
+        assert store.writer.is_alive
+    finally:
+        admin.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     hang_up(admin)
     assert store.writer.flush(20)
     assert [one.id for one in stored(store)] == [1, 2]
@@ -87,8 +89,6 @@ def test_a_second_writer_may_start_once_the_first_ones_session_is_gone(
 
 
 def test_health_tells_the_size(store):
-    put(store, [trade(1)])
-    store.writer.flush()
     wait_until(lambda: store.writer.health().bytes > 0)
     assert store.size_bytes() > 0
     assert store.dialect == "postgresql"
