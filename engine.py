@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from analytics.bars import BarBook
-from analytics.series import PairSeries, TestCache, analyse
-from analytics.snapshot import snapshot
+from analytics.series import PairSeries, TestCache, analyse, unknown
+from analytics.snapshot import snapshot, unknown_snapshot
 from model import Bars, ConfigError, Market, Snapshot, SymbolInfo, Timeframe
 from params import Params
 
@@ -28,6 +28,7 @@ IDLE_INTERVAL_S = 1.0
 KEPT_UNWATCHED_S = 60.0
 CALIBRATION_ROWS = 500
 FEWEST_ROWS = 1000
+COMPILING = "The numbers are being compiled, once for this machine; prices are live meanwhile."
 
 
 class Source(Protocol):
@@ -86,9 +87,14 @@ class Engine:
         rule: Params,
         *,
         rows: int,
+        ready: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Evaluate on up to `rows` newest bars; `rule` is the running rule."""
+        """Evaluate on up to `rows` newest bars; `rule` is the running rule.
+
+        Until `ready` is set (the kernels are compiled) views hold prices and say so.
+        """
+        self._ready = ready
         self.source, self.rule = source, rule
         self._rows, self._clock = rows, clock
         self._entries: dict[Params, _Entry] = {}
@@ -166,6 +172,11 @@ class Engine:
         self._entries[params].used_s = self._clock()
         return view
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether views hold numbers; before the kernels are compiled they hold prices only."""
+        return self._ready is None or self._ready.is_set()
+
     def views(self) -> list[PairView]:
         """The newest evaluations of everything watched, the running rule first."""
         wanted = [self.rule, *(params for params in list(self._watched) if params != self.rule)]
@@ -242,12 +253,25 @@ class Engine:
             bars_y = self.bars(params.y, params.timeframe, limit=rows)
             bars_x = self.bars(params.x, params.timeframe, limit=rows)
             used = entry.pinned or params
+            if not self.is_ready:
+                entry.view = self._unready(params, unknown(bars_y, bars_x, params))
+                return entry.view
             series = analyse(bars_y, bars_x, used, cache=entry.cache)
             if entry.pinned is None:
                 entry.pinned = _pin_calibration(params, series)
+                if entry.pinned is not None and entry.pinned != params:
+                    # Once more under the pinned rule: the cache then keeps what was fitted on
+                    # these rows when they slide out of the window.
+                    used = entry.pinned
+                    series = analyse(bars_y, bars_x, used, cache=entry.cache)
             entry.view = self._view_of(params, used, series)
             entry.version = version
             return entry.view
+
+    def _unready(self, params: Params, series: PairSeries) -> PairView:
+        self._seq += 1
+        snap = unknown_snapshot(series, params, COMPILING)
+        return PairView(self._seq, params, series, snap, self.source.status())
 
     def _view_of(self, params: Params, used: Params, series: PairSeries) -> PairView:
         source, status = self.source, self.source.status()

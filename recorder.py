@@ -43,7 +43,7 @@ class Recorder:
 
     def tick(self) -> None:
         """Look at the running rule's newest view and write down what is new."""
-        views = self._engine.views()
+        views = self._engine.views() if self._engine.is_ready else []
         if not views or views[0].params != self._engine.rule:
             return
         view = views[0]

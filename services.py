@@ -30,6 +30,7 @@ from params import Params
 from recorder import Recorder
 from settings import Settings, Venue
 from storage.store import Store
+from warming import Warming
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,13 @@ class Services:
         self.is_closed = False
         self._switching = threading.Lock()
         self.desk = Desk(settings, self._first_venue(), on_arrival=self._arrived)
-        self.engine = Engine(self.desk, self._stored_rule(), rows=settings.history_bars)
+        self.warming = Warming()
+        self.engine = Engine(
+            self.desk,
+            self._stored_rule(),
+            rows=settings.history_bars,
+            ready=self.warming.ready,
+        )
         self.recorder = Recorder(self.engine, self.desk.store.ledger)
         self.notifier = notify.Notifier(settings, self.desk.store)
         self.alerts = AlertService(self.desk.store, self.notifier, self.engine)
@@ -66,6 +73,7 @@ class Services:
         """Start the engine at once and the feed as soon as the venue is known; idempotent."""
         if self._boot.ident is not None:
             return
+        self.warming.start()
         self.desk.open()
         self.engine.subscribe(self.recorder.tick)
         self.engine.subscribe(self.alerts.tick)
@@ -78,6 +86,7 @@ class Services:
         if self.is_closed:
             return
         self.is_closed = True
+        self.warming.stop()
         self.engine.stop(CLOSE_TIMEOUT_S)
         self.notifier.stop()
         with self._switching:

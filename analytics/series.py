@@ -1,6 +1,7 @@
 """Every number of a pair on every row of its grid, in one call."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -123,6 +124,28 @@ def analyse(
         if isinstance(column, np.ndarray):
             column.flags.writeable = False
     return PairSeries(**columns)
+
+
+def unknown(bars_y: Bars, bars_x: Bars, params: Params) -> PairSeries:
+    """Return the pair's grid with every number still unknown; no kernel is needed for it."""
+    grid = pair_grid(bars_y, bars_x, max_carry=params.carry_rows)
+    known: dict[str, Any] = {field.name: getattr(grid, field.name) for field in fields(Grid)}
+    numbers: dict[str, Any] = {
+        field.name: np.nan if field.type is float else _unknown_column(field.type, len(grid))
+        for field in fields(PairSeries)
+        if field.name not in known
+    }
+    return PairSeries(**known, **numbers)
+
+
+def _unknown_column(kind: object, n: int) -> Floats | Ints | Codes:
+    column: Floats | Ints | Codes = np.full(n, np.nan)
+    if kind is Ints:
+        column = np.full(n, -1, dtype=np.int64)
+    elif kind is Codes:
+        column = np.full(n, -1, dtype=np.int8)
+    column.flags.writeable = False
+    return column
 
 
 def _override(grid: Grid, ts: Ints, flags: Flags) -> None:

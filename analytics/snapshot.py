@@ -86,7 +86,8 @@ def snapshot(
     """
     played = played or play(series, params, market=market, funding=funding)
     if played.hi == 0:
-        return _empty(series, params)
+        reason = f"Not enough data: no closed bars of {params.y} and {params.x} yet."
+        return unknown_snapshot(series, params, reason)
     row = played.hi - 1
     decision = decide(series, params, played, row, market=market, info_y=info_y, info_x=info_x)
     status, warnings = _status(series, params, row, now_ms, feed_is_live)
@@ -230,9 +231,12 @@ def _forming(series: PairSeries, params: Params, position: Position) -> dict[str
     }
 
 
-def _empty(series: PairSeries, params: Params) -> Snapshot:
-    """Return the snapshot of a pair without a closed row."""
-    reason = f"Not enough data: no closed bars of {params.y} and {params.x} yet."
+def unknown_snapshot(series: PairSeries, params: Params, reason: str) -> Snapshot:
+    """Return the snapshot of a pair of which only prices are known yet: HOLD, for `reason`.
+
+    It is at the newest closed row, or at none. Needs no kernel.
+    """
+    rows = np.flatnonzero(series.closed)
     nothing = TriggerPrices(NAN, NAN, NAN)
     record = Record(0, 0, NAN, NAN)
     decision = Decision(
@@ -251,13 +255,15 @@ def _empty(series: PairSeries, params: Params) -> Snapshot:
         name: {key: NAN for key, _ in pairs} for name, pairs in _GROUPS.items()
     }
     numbers: dict[str, Any] = unknown
+    if len(rows):
+        numbers |= _At(series, int(rows[-1])).numbers("price_y", "price_x")
     return Snapshot(
         y=params.y,
         x=params.x,
         timeframe=params.timeframe.value,
-        ts=0,
+        ts=int(series.ts[rows[-1]]) if len(rows) else 0,
         status="warming_up",
-        warmup={"have": 0, "need": params.warmup_rows},
+        warmup={"have": len(rows), "need": params.warmup_rows},
         hedge_method=params.hedge_method,
         stationary=None,
         regime=Regime.UNCLEAR.label,

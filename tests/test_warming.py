@@ -1,0 +1,54 @@
+"""Kernels are compiled elsewhere and once; until then prices are shown and the reason is said."""
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from analytics.warm import PARTS, warm_part
+from engine import COMPILING, Engine
+from params import Params
+from test_engine import Venue
+from warming import is_cached
+
+
+def test_before_the_kernels_are_ready_prices_are_shown_and_nothing_is_signalled():
+    venue, ready = Venue("BTCUSDT", "ETHUSDT"), threading.Event()
+    venue.fill(400)
+    engine = Engine(venue, Params(), rows=800, ready=ready, clock=lambda: venue.now_ms / 1000)
+    snap = engine.view(Params()).snapshot
+    assert (snap.status, snap.decision.signal) == ("warming_up", "HOLD")
+    assert snap.decision.reasons == (COMPILING,)
+    assert np.isfinite(snap.price_y)
+    assert np.isnan(snap.zscore)
+    ready.set()
+    venue.now_ms += 300
+    assert engine.view(Params()).snapshot.status == "ready"
+
+
+def test_source_newer_than_its_compiled_index_is_not_cached(tmp_path):
+    source, cache = tmp_path / "a.py", tmp_path / "__pycache__"
+    cache.mkdir()
+    source.write_text("@njit\n")
+    (tmp_path / "plain.py").write_text("x = 1\n")
+    assert not is_cached(tmp_path)
+    index = cache / "a.f-1.py311.nbi"
+    index.write_bytes(b"")
+    os.utime(source, (time.time() - 10,) * 2)
+    assert is_cached(tmp_path)
+    os.utime(source, (time.time() + 10,) * 2)
+    assert not is_cached(tmp_path)
+
+
+@pytest.mark.slow
+def test_both_halves_leave_every_kernel_compiled():
+    for part in PARTS:
+        warm_part(part)
+    assert is_cached()
+
+
+def test_unknown_half_is_refused():
+    with pytest.raises(ValueError, match="part must be one of numbers, rules, was x"):
+        warm_part("x")

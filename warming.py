@@ -1,0 +1,75 @@
+"""Kernels ready before anybody waits: compiled in processes of their own, then loaded here.
+
+From an empty cache the compiler works for tens of seconds and would hold the interpreter, and with
+it the feed and the pages, all that time. So the halves of `analytics.warm` fill the cache side by
+side in two processes, and this process loads the result in about a second. Until then the engine
+publishes prices, and says what it is waiting for.
+"""
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from analytics.warm import PARTS, warm_kernels
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+TIMEOUT_S = 300
+
+
+class Warming:
+    """Makes the kernels ready in the background. `ready` is set when they are."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self._stopping = threading.Event()
+        self._compilers: list[subprocess.Popen[bytes]] = []
+        self._thread = threading.Thread(target=self._run, name="warming", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up what is still under way; idempotent."""
+        self._stopping.set()
+        for process in self._compilers:
+            process.kill()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        try:
+            if not is_cached():
+                self._compile()
+            if not self._stopping.is_set():
+                warm_kernels()
+                log.info("numbers ready after %.1f s", time.monotonic() - began)
+        except Exception:
+            # Not fatal: a kernel that is not ready compiles when it is first called.
+            log.exception("preparing the kernels failed; the first numbers will take longer")
+        finally:
+            self.ready.set()
+
+    def _compile(self) -> None:
+        log.info("compiling the numbers, once for this version and machine")
+        command = [sys.executable, "-m", "analytics.warm"]
+        self._compilers = [subprocess.Popen([*command, part], cwd=HERE) for part in PARTS]
+        for process in self._compilers:
+            process.wait(TIMEOUT_S)
+
+
+def is_cached(folder: Path = HERE / "analytics") -> bool:
+    """Whether every module of kernels has a compiled index newer than its source."""
+    for source in folder.glob("*.py"):
+        if "@njit" not in source.read_text(encoding="utf-8"):
+            continue
+        made = [p.stat().st_mtime for p in (folder / "__pycache__").glob(f"{source.stem}.*.nbi")]
+        if not made or min(made) < source.stat().st_mtime:
+            return False
+    return True
