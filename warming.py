@@ -70,6 +70,6 @@ def is_cached(folder: Path = HERE / "analytics") -> bool:
         if "@njit" not in source.read_text(encoding="utf-8"):
             continue
         made = [p.stat().st_mtime for p in (folder / "__pycache__").glob(f"{source.stem}.*.nbi")]
-        if not made or min(made) < source.stat().st_mtime:
+        if not made or max(made) < source.stat().st_mtime:
             return False
     return True
