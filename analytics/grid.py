@@ -54,7 +54,7 @@ def pair_grid(bars_y: Bars, bars_x: Bars, *, max_carry: int) -> Grid:
         max_carry: rows a leg without trades is carried for.
     Returns:
         Grid. A leg is carried over CARRIED and absent buckets for at most `max_carry` rows after
-        its last bar of trades; a PARTIAL bar (or one without a finite positive close) is missing
+        its last bar of trades; a PARTIAL bar (or one without finite positive prices) is missing
         and ends the carry. More than `max_carry` missing rows in a row start a new run. A row
         after a leg's last bar is not closed: a trade may still arrive there.
     Raises:
@@ -91,7 +91,8 @@ def _no_leg() -> _Leg:
 def _leg(bars: Bars, max_carry: int, end_ts: int) -> _Leg:
     """One leg's usable rows: its bars, and the absent buckets it is carried over."""
     tf_ms, at = bars.timeframe.ms, np.arange(len(bars))
-    ends = (bars.quality == Quality.PARTIAL) | ~(np.isfinite(bars.close) & (bars.close > 0))
+    sound = (bars.open > 0) & (bars.open < np.inf) & (bars.close > 0) & (bars.close < np.inf)
+    ends = (bars.quality == Quality.PARTIAL) | ~sound
     real = (bars.quality < Quality.PARTIAL) & ~ends
     # The bar each bar's price was traded in, or the missing bar that ended the carry since.
     origin = np.maximum.accumulate(np.where(real | ends, at, -1))

@@ -88,10 +88,12 @@ def test_carried_bar_after_a_partial_one_is_missing_until_the_leg_trades():
     assert buckets(pair_grid(leg(rows), full(4), max_carry=5)) == [0, 3]
 
 
-@pytest.mark.parametrize("close", [np.nan, np.inf, 0.0, -1.0])
-def test_bar_without_a_positive_finite_close_is_missing_and_ends_the_carry(close):
-    grid = pair_grid(leg({0: 1.0, 1: close, 3: 2.0}), full(4), max_carry=5)
-    assert buckets(grid) == [0, 3]
+@pytest.mark.parametrize("column", ["open", "close"])
+@pytest.mark.parametrize("price", [np.nan, np.inf, 0.0, -1.0])
+def test_bar_without_positive_finite_prices_is_missing_and_ends_the_carry(column, price):
+    y = leg({0: 1.0, 1: 1.0, 3: 2.0})
+    getattr(y, column)[1] = price
+    assert buckets(pair_grid(y, full(4), max_carry=5)) == [0, 3]
 
 
 def test_carried_bar_before_any_trade_is_missing():
