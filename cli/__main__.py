@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli import backtest, copies, history, integrity, parity
+from cli import backtest, copies, history, imports, integrity, parity
 from model import PairsError
 from settings import Settings
 
 FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
-COMMANDS = (integrity, history, backtest, parity, copies)
+COMMANDS = (integrity, imports, history, backtest, parity, copies)
 
 
 def build_parser() -> argparse.ArgumentParser:

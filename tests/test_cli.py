@@ -9,7 +9,7 @@ from analytics.bars import BarBook
 from analytics.trades import COLUMNS
 from cli.__main__ import build_parser, main
 from cli.words import say_table, to_ms, to_params, to_text
-from model import Batch, ConfigError, Gap, Mark, Market, Stream, Trade
+from model import Batch, ConfigError, Gap, Mark, Market, Quality, Stream, Timeframe, Trade
 from params import Params
 from simulator.exchange import SimulatedExchange
 from storage.store import Store
@@ -127,7 +127,9 @@ def test_say_table_empty_prints_nothing(capsys):
 # -- the frame --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["check", "history", "backtest", "parity", "backup", "restore"])
+@pytest.mark.parametrize(
+    "command", ["check", "import", "history", "backtest", "parity", "backup", "restore"]
+)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
@@ -395,3 +397,99 @@ def test_backtest_bad_request_is_one_line(run, paired, words, text):
 
 def test_parity_without_decisions_says_so(run, paired):
     assert run("parity") == (0, "no decision was recorded in this span\n", "")
+
+
+# -- import ----------------------------------------------------------------------
+
+
+def kline_lines(rows=90):
+    """Lines of the exchange's archive of one-minute candles."""
+    y, _ = walk_pair(rows)
+    return [
+        f"{c.ts},{c.open!r},{c.high!r},{c.low!r},{c.close!r},2.0,{c.ts + 59_999},9.0,9,1.0,4.0,0"
+        for c in candles("BTCUSDT", y)
+    ]
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A daily archive of candles, named as the exchange names them."""
+    file = tmp_path / "BTCUSDT-1m-2026-01-01.csv"
+    file.write_text("\n".join(kline_lines()) + "\n")
+    return file
+
+
+def imported(url, timeframe=Timeframe.M1):
+    with Store.open(url, venue="binance-spot", stream=Stream.AGG_TRADE) as store:
+        return store.read_bars("BTCUSDT", timeframe)
+
+
+def test_import_stores_bars_and_the_coarser_ones_they_make(run, url, archive):
+    code, out, err = run("import", str(archive))
+    assert (code, err) == (0, "")
+    assert "BTCUSDT klines" in out
+    assert "90 rows" in out
+    rows = imported(url)
+    assert rows.ts.tolist() == [START + i * 60_000 for i in range(90)]
+    assert set(rows.quality.tolist()) == {Quality.IMPORTED}
+    assert len(imported(url, Timeframe.M5)) == 18
+
+
+def test_import_twice_changes_nothing(run, url, archive):
+    run("import", str(archive))
+    before = imported(url)
+    assert run("import", str(archive))[0] == 0
+    assert imported(url).close.tolist() == before.close.tolist()
+
+
+def test_import_unusable_rows_are_named_and_the_code_is_1(run, url, archive):
+    lines = kline_lines()
+    lines[4] = lines[4].replace(",", ",x", 1)
+    archive.write_text("\n".join(lines) + "\n")
+    code, out, _ = run("import", str(archive))
+    assert code == 1
+    assert "line 5: " in out
+    assert len(imported(url)) == 89
+
+
+def test_import_table_with_named_columns(run, url, tmp_path):
+    table = tmp_path / "mine.csv"
+    y, _ = walk_pair(10)
+    rows = [f"{to_text(c.ts)},{c.open},{c.high},{c.low},{c.close},2" for c in candles("X", y)]
+    table.write_text("\n".join(["Date,O,H,L,C,Amount", *rows]) + "\n")
+    words = ["--column", "time=Date", "--column", "volume=Amount"]
+    code, _, err = run("import", str(table), "--symbol", "btcusdt", *words)
+    assert (code, err) == (0, "")
+    assert len(imported(url)) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "message"),
+    [
+        ("x.csv", "a\n", (), "symbol must be given"),
+        ("BTCUSDT-3m-2026-01-01.csv", "1\n", (), "interval must be one of"),
+        ("BTCUSDT-1m-2026-01-01.zip", "PK\x03\x04 damaged", (), "BTCUSDT-1m-2026-01-01.zip"),
+        ("BTCUSDT-1m-2026-01-01.csv", "1\n", ("--symbol", "B/C"), "symbol must be a name"),
+        ("BTCUSDT-1m-2026-01-01.csv", "1\n", ("--column", "time"), "a column must be like"),
+    ],
+)
+def test_import_bad_file_is_one_line(run, url, tmp_path, name, text, words, message):
+    (tmp_path / name).write_text(text)
+    code, out, err = run("import", str(tmp_path / name), *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_import_of_nothing_is_no_success(run, url, tmp_path):
+    (tmp_path / "BTCUSDT-1m-2026-01-01.csv").write_text("open_time,open\n")
+    code, out, _ = run("import", str(tmp_path / "BTCUSDT-1m-2026-01-01.csv"))
+    assert code == 1
+    assert "0 bars" in out
+
+
+def test_import_missing_file_is_one_line(run, url, tmp_path):
+    code, _, err = run("import", str(tmp_path / "BTCUSDT-1m-2026-01-01.csv"))
+    assert code == 2
+    assert "BTCUSDT-1m-2026-01-01.csv" in err
+    assert err.count("\n") == 1
