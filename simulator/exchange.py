@@ -96,11 +96,13 @@ class SimulatedExchange:
         return self._clock.now_ms()
 
     def start(self) -> None:
-        """Start the thread; return when the port listens.
+        """Start the thread; return when the port listens. After `stop` it starts again.
 
         Raises:
             OSError: the port is taken.
         """
+        self._is_ready.clear()
+        self._failure = None
         self._thread = threading.Thread(target=self._run, name="simulated exchange", daemon=True)
         self._thread.start()
         self._is_ready.wait()

@@ -259,6 +259,17 @@ def test_restart_continues_the_market():
     assert [{key: event[key] for key in rows[0]} for event in before] == rows
 
 
+def test_stopped_exchange_starts_again_on_its_port():
+    with running() as exchange:
+        port = exchange.port
+        exchange.stop()
+        with pytest.raises(httpx.ConnectError):
+            ask(exchange, "ping")
+        exchange.start()
+        assert exchange.port == port
+        assert ask(exchange, "ping") == {}
+
+
 def test_rest_counts_weight_and_refuses_when_it_is_used_up():
     with running() as exchange, httpx.Client(base_url=exchange.rest_url) as client:
         used = []
