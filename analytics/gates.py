@@ -33,18 +33,16 @@ def candidates(zscore: Floats, levels: Levels) -> Flags:
     return beyond
 
 
-def mask(series: PairSeries, params: Params, market: Market, past: History) -> Flags:
-    """Return where every active gate passes, computed where the machine may ask.
+def open_rows(series: PairSeries, params: Params, market: Market, past: History) -> Ints:
+    """Return the rows on which every active gate passes, of those the machine may ask about.
 
     Returns:
-        (n,) True where all pass; False also on rows the machine never asks about. Causal.
+        (m,) row numbers, ascending, each decided from rows ≤ its own.
     """
-    ok = np.zeros(len(series.ts), dtype=np.bool_)
     rows = tradable(series, params, market, past)
     if "worth_it" in params.gates:
         rows = rows[worth_it(series, params, market, past, rows)]
-    ok[rows] = True
-    return ok
+    return rows
 
 
 def tradable(series: PairSeries, params: Params, market: Market, past: History) -> Ints:
@@ -56,12 +54,25 @@ def tradable(series: PairSeries, params: Params, market: Market, past: History) 
     Returns:
         (m,) row numbers, ascending.
     """
-    rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
-    rows = rows[np.isfinite(series.beta_trade[rows])]
+    rows = sizable(series, params)
     for name in GATES:
         if name in params.gates and name != "worth_it":
             rows = rows[passes(name, series, params, market, past, rows)]
     return rows
+
+
+def sizable(series: PairSeries, params: Params) -> Ints:
+    """Return the rows the machine may ask about on which the size of a trade is known."""
+    rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
+    result: Ints = rows[np.isfinite(series.beta_trade[rows])]
+    return result
+
+
+def as_flags(rows: Ints, n: int) -> Flags:
+    """Return (n,) flags that are True on the given rows."""
+    flags = np.zeros(n, dtype=np.bool_)
+    flags[rows] = True
+    return flags
 
 
 def passed(series: PairSeries, params: Params, market: Market, past: History, rows: Ints) -> Flags:

@@ -210,7 +210,8 @@ def _quiet(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
-    z, ok, breaks, half_life, lo, hi, entry, exit_, stop, is_reentry, max_hold, cooldown,
+    z, ok, breaks, half_life, asked, has_asked, lo, hi,
+    entry, exit_, stop, is_reentry, max_hold, cooldown,
     position, events, ungateds, woulds, blocks, forever,
 ):  # fmt: skip
     most = (hi - lo) // 2 + 1
@@ -221,7 +222,7 @@ def _walk(  # type: ignore[no-untyped-def]
     detail = len(position) > 0
     losing = stop if stop > 0.0 else np.inf
     side, held, limit, idle, barred = 0, 0, -1, forever, 0
-    n, t, b = 0, lo, np.searchsorted(breaks, lo)
+    n, t, a, b = 0, lo, np.searchsorted(asked, lo), np.searchsorted(breaks, lo)
     while t < hi:
         next_break = breaks[b] if b < len(breaks) else hi
         before = z[t - 1] if t > 0 else np.nan
@@ -229,7 +230,12 @@ def _walk(  # type: ignore[no-untyped-def]
             end = min(hi, next_break)
             if limit >= 0:
                 end = min(end, t + limit - held - 1)
-            quiet = _quiet(z, t, end, side, before, entry, exit_, losing, is_reentry) - t
+            if side == 0 and has_asked:
+                while a < len(asked) and asked[a] < t:
+                    a += 1
+                quiet = (min(end, asked[a]) if a < len(asked) else end) - t
+            else:
+                quiet = _quiet(z, t, end, side, before, entry, exit_, losing, is_reentry) - t
             if quiet > 0:
                 t += quiet
                 idle += quiet
@@ -282,6 +288,7 @@ def walk(
     half_life: Floats,
     levels: Levels,
     *,
+    asked: Ints | None = None,
     lo: int = 0,
     hi: int | None = None,
     with_rows: bool = False,
@@ -293,6 +300,8 @@ def walk(
         ok: (n,) whether every active gate passes; only looked at where z is beyond the entry.
         breaks: rows that begin a new run of the grid, ascending (`break_rows`).
         half_life: (n,) rows; sets the time-out at entry where `levels.max_hold` is −1.
+        asked: the rows where `ok` is True, ascending, if they are at hand: the others are then
+            passed over while FLAT, which changes nothing but the time it takes.
         lo, hi: half-open range of rows; hi None = n. The row before `lo` may be looked at.
         with_rows: fill the per-row codes as well.
     Returns:
@@ -307,8 +316,11 @@ def walk(
     if not 0 <= lo <= hi <= n:
         raise ValueError(f"lo and hi must be 0 ≤ lo ≤ hi ≤ {n}, was {lo} and {hi}")
     rows = [np.zeros(n if with_rows else 0, dtype=np.int8) for _ in range(5)]
-    columns = (readonly(column) for column in (zscore, ok, breaks, half_life))
-    entries, exits, sides, reasons, state = _walk(*columns, lo, hi, *levels, *rows, FOREVER)
+    has_asked = asked is not None and not with_rows
+    columns = (zscore, ok, breaks, half_life, asked if asked is not None else breaks)
+    entries, exits, sides, reasons, state = _walk(
+        *map(readonly, columns), has_asked, lo, hi, *levels, *rows, FOREVER
+    )
     position, event, ungated, would, block = rows
     return Walk(
         entries, exits, sides, reasons, position, event, ungated, would, block, State(*state)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from analytics.costs import FundingRates
-from analytics.gates import mask
+from analytics.gates import as_flags, open_rows
 from analytics.machine import EVENT_LABELS, Event, Levels, Walk, break_rows, walk
 from analytics.record import NO_HISTORY, History, history, past_entries
 from analytics.series import PairSeries
@@ -62,13 +62,15 @@ def play(
     past = NO_HISTORY
     if with_record or "worth_it" in params.gates:
         past = history(past_entries(series, params, tape, terms), terms.notional)
-    ok = mask(series, params, market, past)
+    rows = open_rows(series, params, market, past)
+    ok = as_flags(rows, len(series.ts))
     found = walk(
         series.zscore,
         ok,
         break_rows(series.start),
         series.half_life,
         Levels.of(params),
+        asked=rows,
         lo=lo,
         hi=hi,
         with_rows=with_rows,

@@ -17,14 +17,14 @@ from numba import njit
 
 from analytics.backtest import row_range
 from analytics.costs import FundingRates
-from analytics.gates import tradable, worth_it
+from analytics.gates import as_flags, sizable, tradable, worth_it
 from analytics.machine import Levels, break_rows, readonly, walk
 from analytics.metrics import YEAR_MS
 from analytics.record import NO_HISTORY, history
 from analytics.series import PairSeries
 from analytics.sharpe import Moments, deflated_sharpe, expected_best_sharpe
 from analytics.trades import Tape, Terms, Trades, closed_rows, fill
-from model import ConfigError, Floats, Ints, Market
+from model import ConfigError, Flags, Floats, Ints, Market
 from params import Params
 
 CELLS_A_TASK = 16
@@ -172,6 +172,8 @@ class Shared(NamedTuple):
     tape: Tape
     terms: Terms
     breaks: Ints
+    known_rows: Ints
+    is_known: Flags
     rows: Ints
     lo: int
     hi: int
@@ -215,6 +217,8 @@ def shared_of(
         Tape.of(series, base, funding),
         Terms.of(base, market),
         break_rows(series.start),
+        sizable(series, base),
+        np.isfinite(series.beta_trade),
         tradable(series, base, market, NO_HISTORY),
         lo,
         hi,
@@ -241,18 +245,30 @@ def _outcome(shared: Shared, cell: Params) -> Outcome:
 def cell_trades(shared: Shared, cell: Params) -> Trades:
     """Return the trades of one cell: those of a single run of its rule."""
     series, levels = shared.series, Levels.of(cell)
-    ok = np.zeros(len(series.ts), dtype=np.bool_)
+    rows = shared.rows
     if "worth_it" in cell.gates:
         until = closed_rows(series)
-        known = np.isfinite(series.beta_trade)
-        found = walk(series.zscore, known, shared.breaks, series.half_life, levels, hi=until)
+        found = walk(
+            series.zscore,
+            shared.is_known,
+            shared.breaks,
+            series.half_life,
+            levels,
+            asked=shared.known_rows,
+            hi=until,
+        )
         past = fill(found, shared.tape, shared.terms, hi=until, with_path=False)
         record = history(past, shared.terms.notional)
-        ok[shared.rows] = worth_it(series, shared.base, shared.market, record, shared.rows)
-    else:
-        ok[shared.rows] = True
+        rows = rows[worth_it(series, shared.base, shared.market, record, rows)]
     found = walk(
-        series.zscore, ok, shared.breaks, series.half_life, levels, lo=shared.lo, hi=shared.hi
+        series.zscore,
+        as_flags(rows, len(series.ts)),
+        shared.breaks,
+        series.half_life,
+        levels,
+        asked=rows,
+        lo=shared.lo,
+        hi=shared.hi,
     )
     return fill(found, shared.tape, shared.terms, hi=shared.hi, with_path=False)
 

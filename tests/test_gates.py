@@ -11,9 +11,10 @@ from slow_backtest import gate_passes, plain, slow_record
 from test_backtest import random_rule, series_for
 
 from analytics.gates import (
+    as_flags,
     candidates,
     gates_at,
-    mask,
+    open_rows,
     passed,
     round_trip_cost_bps,
     rows_needed,
@@ -227,11 +228,11 @@ def build_past(series, params, market):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
-def test_mask_is_the_gates_on_every_row_the_machine_asks_about(seed):
+def test_open_rows_are_the_gates_on_every_row_the_machine_asks_about(seed):
     params, market = random_rule(seed)
     series = series_for(seed, params)
     past = build_past(series, params, market)
-    ok = mask(series, params, market, past)
+    ok = as_flags(open_rows(series, params, market, past), 400)
     rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
     for row in rows[:25]:
         gates = gates_at(series, params, market, past, int(row))
@@ -241,7 +242,7 @@ def test_mask_is_the_gates_on_every_row_the_machine_asks_about(seed):
 
 def test_no_size_no_entry_even_without_gates():
     series = build_series(np.array([2.5, 2.5]), beta_trade=[NAN, 1.0])
-    assert mask(series, Params(gates=()), Market.SPOT, NO_HISTORY).tolist() == [False, True]
+    assert open_rows(series, Params(gates=()), Market.SPOT, NO_HISTORY).tolist() == [1]
 
 
 def test_hard_numbers_never_raise():

@@ -173,6 +173,16 @@ def test_signal_on_the_row_of_a_flip_waits_for_the_next_row():
     assert got.block.tolist()[1] == Block.COOLING
 
 
+def test_rows_asked_about_are_passed_on_to_a_walk_with_codes_unchanged():
+    """The codes tell of every row, whichever rows may enter."""
+    z = np.array([2.5, 2.5, 2.5])
+    ok, none = np.array([False, True, True]), np.array([], dtype=np.int64)
+    args = (z, ok, none, np.full(3, NAN), BASE)
+    got = walk(*args, asked=np.array([1, 2]), with_rows=True)
+    assert got.ungated.tolist() == [-1, -1, -1]
+    assert walk(*args, asked=np.array([1, 2]), lo=2).entry_row.tolist() == [2]
+
+
 def test_walk_starts_flat_at_lo_and_ends_before_hi():
     got = run([2.5, 2.5, 2.5, 0.0, 2.5], lo=1, hi=3)
     assert got.position.tolist() == [0, -1, -1, 0, 0]
@@ -214,9 +224,11 @@ def test_walk_without_rows_and_step_by_step_agree_with_the_walk(seed):
     breaks, levels = break_rows(series.start), Levels.of(params)
     args = (series.zscore, ok, breaks, series.half_life, levels)
     full, quick = walk(*args, with_rows=True), walk(*args)
+    asked = walk(*args, asked=np.flatnonzero(ok))
     for name in ("entry_row", "exit_row", "side", "reason"):
         np.testing.assert_array_equal(getattr(full, name), getattr(quick, name), err_msg=name)
-    assert full.state == quick.state
+        np.testing.assert_array_equal(getattr(full, name), getattr(asked, name), err_msg=name)
+    assert full.state == quick.state == asked.state
     state, before = State(), NAN
     for t in range(400):
         state, outcome = advance(
