@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from ingest.rest import PAGE_ROWS, ExchangeError, Rest
+from ingest.rollup import Seconds
 from ingest.spans import Spans
 from ingest.weights import BACKGROUND, HISTORY
 from model import Bar, DataError, Gap, Market, Quality, Stream, Timeframe, Trade
@@ -200,7 +201,7 @@ class History:
                 symbol, Stream.AGG_TRADE, page.last_id + 1, share=share
             )
             trades += page.trades
-        return seconds([trade for trade in trades if trade.ts_ms < end], end)
+        return seconds((trade for trade in trades if trade.ts_ms < end), start, end)
 
     def _spans(self, symbol: str, timeframe: Timeframe) -> Spans:
         return self._done.setdefault((symbol, timeframe), Spans())
@@ -264,43 +265,16 @@ def _overlaps(seam: Seam, gap: Gap) -> bool:
     return gap.state != "open" and seam.start <= gap.end_ms and gap.start_ms < seam.end
 
 
-def seconds(trades: list[Trade], end_ms: int) -> list[Bar]:
-    """Return the candles of one second made of `trades` (ascending), up to `end_ms`.
+def seconds(trades: Iterable[Trade], start_ms: int, end_ms: int) -> list[Bar]:
+    """Return the candles of one second made of all `trades` of a span (ascending).
 
     Seconds without a trade repeat the close before them at volume 0, as the exchange's candles do.
     Their trade count is that of the aggregates.
     """
+    maker: Seconds | None = None
     bars: list[Bar] = []
-    for symbol, _, price, qty, ts_ms, _ in trades:
-        ts = ts_ms - ts_ms % 1000
-        while bars and bars[-1].ts + 1000 < ts:
-            bars.append(_quiet(bars[-1]))
-        if bars and bars[-1].ts == ts:
-            old = bars[-1]
-            bars[-1] = old._replace(
-                high=max(old.high, price),
-                low=min(old.low, price),
-                close=price,
-                volume=old.volume + qty,
-                quote_volume=old.quote_volume + price * qty,
-                trades=old.trades + 1,
-            )
-        else:
-            first = (price, price, price, price, qty, price * qty, 1, -1, -1)
-            bars.append(Bar(symbol, Timeframe.S1, ts, *first, Quality.KLINE))
-    while bars and bars[-1].ts + 1000 < end_ms:
-        bars.append(_quiet(bars[-1]))
-    return bars
-
-
-def _quiet(bar: Bar) -> Bar:
-    close = bar.close
-    return bar._replace(
-        ts=bar.ts + 1000,
-        open=close,
-        high=close,
-        low=close,
-        volume=0.0,
-        quote_volume=0.0,
-        trades=0,
-    )
+    for trade in trades:
+        if maker is None:
+            maker = Seconds(trade.symbol, Quality.KLINE, since_ms=start_ms)
+        bars += maker.add(trade)
+    return bars + (maker.finish(end_ms) if maker is not None else [])

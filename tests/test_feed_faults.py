@@ -54,16 +54,22 @@ Exchanges = Callable[[str], SimulatedExchange]
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> Iterator[Exchanges]:
-    """One exchange per market for all tests of this file, without faults when asked for."""
+def spot() -> Iterator[SimulatedExchange]:
+    """One spot exchange for all tests of this file."""
+    with exchange_of(rate=200.0) as running:
+        yield running
+
+
+@pytest.fixture
+def exchanges(spot: SimulatedExchange) -> Iterator[Exchanges]:
+    """An exchange without faults. Futures ones are not shared: a minute's weight is soon used."""
     with ExitStack() as stack:
-        running: dict[str, SimulatedExchange] = {}
 
         def get(market: str) -> SimulatedExchange:
-            if market not in running:
-                running[market] = stack.enter_context(exchange_of(market, rate=200.0))
-            running[market].set_faults(clear=True)
-            return running[market]
+            if market == "futures":
+                return stack.enter_context(exchange_of(market, rate=60.0))
+            spot.set_faults(clear=True)
+            return spot
 
         yield get
 
