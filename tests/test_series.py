@@ -12,7 +12,7 @@ from analytics.kalman import kalman_filter
 from analytics.noise import fit_noise
 from analytics.ols import fit_line, rolling_ols
 from analytics.rolling_tests import held_tests
-from analytics.series import PairSeries, TestCache, analyse
+from analytics.series import PairSeries, TestCache, analyse, unknown
 from analytics.spread import rolling_zscore
 from analytics.tls import rolling_tls
 from model import Quality, Timeframe
@@ -386,6 +386,19 @@ def test_hard_data_give_nan_or_a_value_never_inf(name, legs):
         known = getattr(got, column)[np.isfinite(getattr(got, column))]
         assert ((known >= 0) & (known <= 1)).all()
     assert (np.abs(got.correlation[np.isfinite(got.correlation)]) <= 1).all()
+
+
+def test_unknown_is_the_grid_and_nothing_else(pair):
+    got, want = unknown(*pair, rule()), analyse(*pair, rule())
+    for field in fields(PairSeries):
+        value = getattr(got, field.name)
+        if field.name in {known.name for known in fields(Grid)}:
+            np.testing.assert_array_equal(value, getattr(want, field.name))
+        elif field.name in ("tests_ts", "stationary"):
+            assert (value == -1).all()
+            assert value.dtype == getattr(want, field.name).dtype
+        else:
+            assert np.isnan(value).all()
 
 
 def test_different_timeframes_are_refused():
