@@ -94,6 +94,8 @@ class AlertService:
 
     def tick(self) -> None:
         """Show every enabled rule what is new."""
+        if not self._engine.is_ready:
+            return  # rows without numbers must not pass for rows that were looked at
         with self._lock:
             try:
                 self._load()

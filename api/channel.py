@@ -154,7 +154,7 @@ class Channel:
         """
         services = self._get_services()
         view = services.engine.view(self.params)
-        status = self._status_of(services, view)
+        status = self._status_of(services, view.status)
         seq = self._seqs.next()
         with self._lock:
             is_new = self._take_rows(view, seq)
@@ -184,22 +184,25 @@ class Channel:
             return self.seq, text
 
     def heartbeat(self) -> str:
-        """Return the status message."""
+        """Return the status message; before the first step it tells of the feed alone."""
         with self._lock:
-            return encode({"type": "status", "seq": self.seq, "status": self._status}).decode()
+            seq, status = self.seq, self._status
+        if not status:
+            services = self._get_services()
+            status = self._status_of(services, services.engine.source.status())
+        return encode({"type": "status", "seq": seq, "status": status}).decode()
 
-    def _status_of(self, services: Services, view: View) -> dict[str, Any]:
+    def _status_of(self, services: Services, status: Mapping[str, Any]) -> dict[str, Any]:
         rule = services.engine.rule
         tf_ms = self.params.timeframe.ms
-        server_ms = int(view.status.get("server_ms", time.time() * 1000))
+        server_ms = int(status["server_ms"])
         differs = [
             name
             for name in Params.model_fields
             if getattr(rule, name) != getattr(self.params, name)
         ]
         return {
-            **view.status,
-            "server_ms": server_ms,
+            **status,
             "bar_close_ms": server_ms - server_ms % tf_ms + tf_ms,
             "rule_differs": differs,
         }
@@ -238,6 +241,8 @@ class Channel:
 
     def _take_marks(self, services: Services, view: View, seq: int) -> bool:
         closed = view.series.ts[view.series.closed]
+        if not services.engine.is_ready:
+            return False
         # Entries and exits happen on closed rows: between two of them there is nothing to replay.
         key = (len(closed), int(closed[-1]) if len(closed) else 0)
         if key == self._marks_of:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 from api.errors import ApiError
+from api.ports import Services
 
 AT_ONCE = 1
 MOST_WAITING = 4
@@ -36,6 +37,17 @@ class Slots:
                 self._free.release()
         finally:
             self._asking.release()
+
+
+def require_ready(services: Services) -> None:
+    """Refuse numbers while the kernels are being compiled, after the very first start.
+
+    Raises:
+        ApiError: 503, with the time to wait.
+    """
+    if not services.engine.is_ready:
+        message = "the numerical code is being compiled for this machine, try again shortly"
+        raise ApiError(503, message, code="starting", headers={"Retry-After": "5"})
 
 
 def _busy() -> ApiError:

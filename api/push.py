@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 0.2
 HEARTBEAT_S = 2.0
-FIRST_S = 60.0
+FIRST_S = 4.0
 SEND_TIMEOUT_S = 30.0
 KEPT_S = 60.0
 MAX_CONNECTIONS = 200
@@ -132,7 +132,7 @@ class Pump:
             PairsError: the channel has failed.
         """
         if self.channel.seq <= seq and self._failure is None:
-            # The first evaluation of a rule may take longer than a heartbeat.
+            # The first evaluation may take a while: a little patience keeps the first message full.
             await _wait(self._changed, HEARTBEAT_S if self.channel.seq else FIRST_S)
         if self._failure is not None:
             raise self._failure

@@ -10,7 +10,7 @@ from analytics.trades import COLUMNS
 from api import schemas
 from api.csv_text import csv_response
 from api.errors import ApiError, documented
-from api.heavy import Slots
+from api.heavy import Slots, require_ready
 from api.parameters import OptionalMillis, read_params, require_order, strategy_parameters
 from api.ports import GetServices, Services, View
 from api.responses import Json
@@ -46,6 +46,7 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
         params = read_params(
             request.query_params, services, besides=("start", "end"), is_stored_enough=True
         )
+        require_ready(services)
         span = Span(start_ms=start, end_ms=end)
         with slots.one():
             market = services.venue.market
@@ -101,6 +102,7 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
         """The newest numbers and the metrics of a backtest on the rows held, in one call."""
         services = get_services()
         params = _combined_params(request, services)
+        require_ready(services)
         view = services.engine.view(params)
         with slots.one():
             metrics = _metrics(view, params, services)

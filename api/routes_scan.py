@@ -9,7 +9,7 @@ from starlette.responses import Response
 from analytics.scanner import PairScan, scan
 from api import schemas
 from api.errors import ApiError, documented
-from api.heavy import Slots
+from api.heavy import Slots, require_ready
 from api.parameters import TimeframeName, require_symbol
 from api.ports import GetServices
 from api.responses import Json
@@ -46,6 +46,7 @@ def scan_routes(get_services: GetServices) -> APIRouter:
         if test_window is not None:
             given["test_window"] = test_window
         rule = Params.parse(given, base=services.engine.rule)
+        require_ready(services)
         with slots.one():
             legs = {name: services.engine.bars(name, timeframe, limit=ROWS) for name in names}
             found = scan(legs, rule, market=services.venue.market)

@@ -134,14 +134,16 @@ class FakeEngine:
 
     def __init__(self, book):
         self.book, self.rule = book, Params()
-        self.source = SimpleNamespace(book=book, market=Market.SPOT)
+        self.source = SimpleNamespace(
+            book=book, market=Market.SPOT, status=lambda: dict(self.status)
+        )
         self.watched, self.subscribers = Counter(), []
         self.views, self.evaluated = {}, Counter()
         self.status = {
             "feed": "live", "venue": "fake", "simulated": True, "server_ms": START_MS,
             "trades_per_s": 3.0, "lag_ms": 20.0, "gaps_open": 0, "symbols": {}, "message": "",
         }  # fmt: skip
-        self.failure = None
+        self.failure, self.is_ready = None, True
         self._lock = threading.Lock()
 
     def put(self, params, series, **snapshot):

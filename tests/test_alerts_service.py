@@ -143,6 +143,18 @@ def test_rows_of_the_time_the_process_was_down_are_made_up_for(world):
     assert world.service.rules()[0]["state"] == "long"
 
 
+def test_rows_seen_before_the_numbers_are_ready_are_looked_at_later(world):
+    world.only()
+    world.show([0.0])
+    world.stop()
+    world.start()
+    world.engine.is_ready = False
+    world.show([np.nan, np.nan, np.nan])
+    world.engine.is_ready = True
+    world.show([0.0, 2.5, 0.0])
+    assert world.listed() == ["entry", "exit"]
+
+
 def test_old_events_are_listed_but_wake_nobody(world):
     world.only()
     world.show([0.0])

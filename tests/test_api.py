@@ -350,6 +350,16 @@ def test_scan_ranks_every_pair(fresh):
     assert_refused(client.get("/api/scan?test_window=5"), 422, field="test_window")
 
 
+def test_numbers_not_compiled_yet_are_said(fresh):
+    services, client = fresh
+    services.engine.is_ready = False
+    for path in ("backtest", "scan", "analytics/pair", "backtest/trades.csv"):
+        response = client.get(f"/api/{path}")
+        assert_refused(response, 503, code="starting")
+        assert response.headers["retry-after"] == "5"
+    assert json_of(client.get("/api/pair"))["y"] == "BTCUSDT"
+
+
 # -- rule and ledger --------------------------------------------------------------------------
 
 

@@ -155,6 +155,12 @@ def test_status_alone_moves_by_heartbeat_but_news_at_once(services, channel):
     assert "snapshot" not in message
 
 
+def test_heartbeat_before_the_first_evaluation_tells_of_the_feed(services, channel):
+    """Compiling may keep the first numbers waiting; the page still knows that the feed lives."""
+    message = json.loads(channel.heartbeat())
+    assert (message["seq"], message["status"]["feed"]) == (0, "live")
+
+
 def test_view_that_differs_from_the_rule_is_named(services):
     params = Params(window=30, entry=1.5)
     channel = Channel(lambda: services, SeqSource(), params, 50)
