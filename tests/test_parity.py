@@ -25,6 +25,8 @@ FIRST, LAST = 400, 550
 class LiveDay:
     """The engine as the recorder sees it: on each call one more row has closed."""
 
+    is_ready = True
+
     def __init__(self, store, rule):
         self.store, self.rule = store, rule
         self.source = SimpleNamespace(market=Market.SPOT)
