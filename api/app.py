@@ -23,8 +23,20 @@ ABOUT = """Everything the pages show, for scripts.
 
 Times are int milliseconds UTC, `ts` is a bar's open. NaN is null. Every failure has one shape:
 `{"error": {"code", "message", "field"}}`. Strategy parameters that are not given are the running
-rule's. Live increments: WebSocket `/api/ws` (any strategy parameter, `seq`, `limit`), which sends
-`full`, then `delta`, and `status` at least every two seconds.
+rule's. Pollers may send `If-None-Match` or `since`.
+
+**Live increments: WebSocket `/api/ws`** with any strategy parameter, `limit` (rows kept, 500) and
+`seq` (the last one seen, to resume; 0 = from the start). Messages are JSON objects by `type`:
+
+* `full`: `seq`, `simulated`, `params`, `status`, `snapshot` (as `/api/pair`), `series` (columns),
+  `marks` (entries and exits), `ticks` (`[ts, price, qty, buyer_maker]` per leg, the newest 200),
+  `candles` and `closed_candles` (the forming and the last closed one per leg), `events`.
+* `delta`: only what changed since the client's last `seq`. `series` holds whole rows: replace those
+  with the same `ts`, append the others, drop rows before `gone`. Ticks and events are new ones.
+* `status`: the feed's state, at least every two seconds.
+* `error`: `error` as above; the socket is then closed with 1008.
+
+At most five messages a second; a slow reader skips to the newest state.
 """
 ROUTES = (
     market_routes,
