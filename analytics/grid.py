@@ -94,6 +94,9 @@ def _leg(bars: Bars, max_carry: int, end_ts: int) -> _Leg:
     sound = (bars.open > 0) & (bars.open < np.inf) & (bars.close > 0) & (bars.close < np.inf)
     ends = (bars.quality == Quality.PARTIAL) | ~sound
     real = (bars.quality < Quality.PARTIAL) & ~ends
+    if real.all() and (np.diff(bars.ts, append=end_ts + tf_ms) == tf_ms).all():
+        ts, closed, quality = bars.ts.copy(), bars.closed.copy(), bars.quality.copy()
+        return _Leg(ts, bars.open.copy(), bars.close.copy(), ts, closed, quality)
     # The bar each bar's price was traded in, or the missing bar that ended the carry since.
     origin = np.maximum.accumulate(np.where(real | ends, at, -1))
     carried_from = np.where((origin >= 0) & real[origin], bars.ts[origin], _NEVER)
@@ -119,11 +122,12 @@ def _leg(bars: Bars, max_carry: int, end_ts: int) -> _Leg:
 
 def _join(y: _Leg, x: _Leg, tf_ms: int, max_carry: int) -> Grid:
     """The rows both legs have, and the runs they fall into."""
-    at_x = np.searchsorted(x.ts, y.ts)
-    at_x[at_x == len(x.ts)] = 0
-    both = x.ts[at_x] == y.ts if len(x.ts) else np.zeros(len(y.ts), dtype=np.bool_)
-    y = _Leg(*(column[both] for column in y))
-    x = _Leg(*(column[at_x[both]] for column in x))
+    if not np.array_equal(y.ts, x.ts):
+        at_x = np.searchsorted(x.ts, y.ts)
+        at_x[at_x == len(x.ts)] = 0
+        both = x.ts[at_x] == y.ts if len(x.ts) else np.zeros(len(y.ts), dtype=np.bool_)
+        y = _Leg(*(column[both] for column in y))
+        x = _Leg(*(column[at_x[both]] for column in x))
     at = np.arange(len(y.ts))
     breaks = np.diff(y.ts, prepend=y.ts[:1]) > (max_carry + 1) * tf_ms
     limit = max(FRESH_MS, tf_ms)

@@ -22,7 +22,7 @@ def johansen_trace(y: Floats, x: Floats, rows: Ints, window: int) -> Floats:
         window: rows per window.
     Returns:
         (m,); NaN where a leg is constant or has a NaN, the legs are one up to rounding, or the
-        window has fewer than 12 rows. Above `TRACE_CRITICAL_95` no cointegration is rejected at 5 %.
+        window has fewer than 12 rows. `TRACE_CRITICAL_95` is exceeded by 5 % of unrelated pairs.
 
     Equal to statsmodels' `coint_johansen(…, det_order=0, k_ar_diff=1).trace_stat[0]`.
     [Johansen 1991, *Econometrica* 59(6).]

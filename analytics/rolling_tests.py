@@ -17,7 +17,7 @@ from analytics.half_life import half_life_rows
 from analytics.hurst import hurst_rows
 from analytics.johansen import TRACE_CRITICAL_95, johansen_trace
 from analytics.mackinnon import mackinnon_pvalue
-from model import Flags, Floats, Ints
+from model import Floats, Ints
 from params import Params
 
 # The order of a results table's columns.
@@ -137,23 +137,19 @@ def held_tests(
         table = _through(memory, grid, y, x, rows, params.test_window, given)
     stationary = _stationary(table, params, given)
     share = _share(stationary, grid.start[rows])
+    # Where each row's result stands in the table; one past its end for none.
     at = np.searchsorted(rows, np.arange(len(grid)), side="right") - 1
     is_held = at >= 0
     is_held[is_held] = rows[at[is_held]] >= grid.start[is_held]
+    at[~is_held] = len(rows)
     columns: dict[str, Any] = {
-        name: _held(table[:, k], at, is_held, np.nan) for k, name in enumerate(RESULTS)
+        name: np.append(table[:, k], np.nan)[at] for k, name in enumerate(RESULTS)
     }
-    columns["tests_ts"] = _held(grid.ts[rows], at, is_held, -1)
+    columns["tests_ts"] = np.append(grid.ts[rows], -1)[at]
     columns["johansen_crit95"] = np.where(is_held, TRACE_CRITICAL_95, np.nan)
-    columns["stationary"] = _held(stationary, at, is_held, -1).astype(np.int8)
-    columns["stationary_share"] = _held(share, at, is_held, np.nan)
+    columns["stationary"] = np.append(stationary, -1).astype(np.int8)[at]
+    columns["stationary_share"] = np.append(share, np.nan)[at]
     return columns
-
-
-def _held(values: Any, at: Ints, is_held: Flags, nothing: float) -> Any:
-    out = np.full(len(at), nothing, dtype=np.asarray(values).dtype)
-    out[is_held] = values[at[is_held]]
-    return out
 
 
 def _stationary(table: Floats, params: Params, given: Floats | None) -> Ints:
