@@ -255,6 +255,11 @@ def test_break_rows_are_where_a_run_begins():
     assert break_rows(np.array([], dtype=np.int64)).tolist() == []
 
 
+def test_no_rows_are_walked_without_complaint():
+    assert len(run([2.5, 2.5], lo=1, hi=1)) == 0
+    assert len(run([])) == 0
+
+
 def test_misuse_raises():
     series = random_series(1)
     with pytest.raises(ValueError, match="same length"):
