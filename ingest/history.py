@@ -29,6 +29,9 @@ LONGEST_SECONDS_MS = 600_000
 HOUR_MS = 3_600_000
 FAILED_AGAIN_MS = 30_000
 SEAM_POLL_S = 0.25
+EDGE_BUCKETS = 5
+# So much earlier is asked for, so that a second without a trade has a price to repeat.
+LEAD_MS = 10_000
 
 Key = tuple[str, Timeframe]
 Stored = Mapping[Key, tuple[int, int, int]]
@@ -194,14 +197,15 @@ class History:
         end = min(end, self._rest.now_ms() // 1000 * 1000)
         if start >= end:
             return []
-        page = await self._rest.aggregates_between(symbol, start, end - 1, share=share)
+        first = start - LEAD_MS
+        page = await self._rest.aggregates_between(symbol, first, end - 1, share=share)
         trades = page.trades
         while page.rows >= PAGE_ROWS and trades and trades[-1].ts_ms < end:
             page = await self._rest.trades_from(
                 symbol, Stream.AGG_TRADE, page.last_id + 1, share=share
             )
             trades += page.trades
-        return seconds((trade for trade in trades if trade.ts_ms < end), start, end)
+        return seconds((trade for trade in trades if trade.ts_ms < end), first, end)
 
     def _spans(self, symbol: str, timeframe: Timeframe) -> Spans:
         return self._done.setdefault((symbol, timeframe), Spans())
@@ -223,14 +227,16 @@ class History:
             for timeframe in Timeframe:
                 tf_ms = timeframe.ms
                 end = gap.end_ms - gap.end_ms % tf_ms + tf_ms
-                start = max(gap.start_ms, end - self._bars * tf_ms) if gap.start_ms else end - 1
+                # What lies before everything is history, up to shortly before it was asked for.
+                longest = self._bars if gap.start_ms else 1 + EDGE_BUCKETS
+                start = max(gap.start_ms, end - longest * tf_ms)
                 spans = self._spans(symbol, timeframe)
                 for low, high in spans.missing(start - start % tf_ms, end):
-                    whole = max(soon, high + self._delay_ms)
-                    if high - low > tf_ms:
-                        self._seams.append(Seam(soon, symbol, timeframe, low, high - tf_ms))
-                        low = high - tf_ms
-                    self._seams.append(Seam(whole, symbol, timeframe, low, high))
+                    # The last bucket may still be forming; those before it need not wait for it.
+                    for a, b in ((low, high - tf_ms), (high - tf_ms, high)):
+                        if a < b:
+                            due = max(soon, b + self._delay_ms)
+                            self._seams.append(Seam(due, symbol, timeframe, a, b))
                 spans.add(start - start % tf_ms, end)
 
     def forget(self, symbol: str) -> None:

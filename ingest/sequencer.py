@@ -229,6 +229,10 @@ class LooseSequencer(Sequencer):
         self._is_cut = False
         return True
 
+    def is_ahead(self, trade: Trade) -> bool:
+        """Return whether `trade` is newer than everything taken in."""
+        return 0 <= self._next <= trade.id
+
     def _remember(self, trade_id: int) -> None:
         self._seen.add(trade_id)
         self._order.append(trade_id)

@@ -251,15 +251,15 @@ class Session:
         asked_ms = self.now_ms()
         late_ms = asked_ms - round(self.timing.silence_s * 500)
         try:
-            page = await rest.newest_trades(symbol, self.stream, limit=1, share=REPAIR)
+            page = await rest.newest_trades(symbol, self.stream, share=REPAIR)
         except (ExchangeError, DataError) as error:
             self.errors[symbol] = f"{symbol}: {error}"
             return
         self.errors.pop(symbol, None)
         if sequencer.confirm(page.last_id):
             self.liveness.verified(symbol, asked_ms)
-        elif page.trades and page.trades[-1].ts_ms < late_ms:
-            sequencer.interrupt()
+        elif any(sequencer.is_ahead(trade) and trade.ts_ms < late_ms for trade in page.trades):
+            self.intake.interrupt(symbol)
             self._stalled(symbol)
 
     # -- clocks ---------------------------------------------------------------------------------

@@ -123,9 +123,8 @@ def test_raw_futures_cuts_become_gaps_and_their_candles_are_fetched(exchanges, f
         running.wait_live()
         gap = running.ledger.gaps["BTCUSDT"][1]
         wanted = range(gap.start_ms // 1000 * 1000, gap.end_ms + 1, 1000)
-        wait_until(
-            lambda: all(("BTCUSDT", Timeframe.S1, ts) in running.ledger.bars for ts in wanted)
-        )
+        bars = running.ledger.bars
+        wait_until(lambda: all(("BTCUSDT", Timeframe.S1, ts) in bars for ts in wanted))
 
 
 def test_stall_is_told_by_name_while_it_lasts(exchanges):

@@ -201,7 +201,28 @@ def test_seams_are_fetched_once_closed_for_every_timeframe(fake):
     assert len(fake.asked) <= 8
 
 
-def test_only_the_edge_of_the_permanent_gap_is_a_seam_and_open_gaps_are_none(fake):
+def test_a_gap_that_has_just_ended_is_fetched_to_its_end(fake):
+    """Its last seconds are not final yet when it is noted."""
+    bench = Bench(fake)
+    fake.clock.now_ms = T0 + 3500
+    gap = Gap("BTCUSDT", 5, 9, T0 - 500, T0 + 3400, "given_up")
+
+    async def work() -> None:
+        bench.history.note("BTCUSDT", (gap,))
+        task = asyncio.create_task(bench.history.run_seams())
+        for _ in range(12):
+            fake.clock.now_ms += 1000
+            await asyncio.sleep(0.03)
+        await until(lambda: len(bench.held(S1)) == 5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    bench.history._settle_ms = 100
+    run(bench, work)
+    assert bench.held(S1) == list(range(T0 - 1000, T0 + 4000, 1000))
+
+
+def test_only_the_end_of_the_permanent_gap_is_a_seam_and_open_gaps_are_none(fake):
     bench = Bench(fake)
     permanent = Gap("BTCUSDT", -1, -1, 0, T0 - 30_000, "given_up")
     still_open = Gap("BTCUSDT", 1, 2, T0 - 900_000, T0 - 800_000)
@@ -210,13 +231,14 @@ def test_only_the_edge_of_the_permanent_gap_is_a_seam_and_open_gaps_are_none(fak
         bench.history.note("BTCUSDT", (permanent, still_open))
         fake.clock.now_ms = T0 + 2 * HOUR
         task = asyncio.create_task(bench.history.run_seams())
-        await until(lambda: all(bench.held(timeframe) for timeframe in Timeframe))
+        await until(lambda: all(len(bench.held(timeframe)) == 6 for timeframe in Timeframe))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     run(bench, work)
     for timeframe in Timeframe:
-        assert bench.held(timeframe) == [(T0 - 30_000) // timeframe.ms * timeframe.ms]
+        edge = (T0 - 30_000) // timeframe.ms * timeframe.ms
+        assert bench.held(timeframe) == [edge - n * timeframe.ms for n in range(5, -1, -1)]
 
 
 def test_a_seam_repaired_in_the_meantime_is_not_fetched(fake):
@@ -322,12 +344,12 @@ def test_futures_aggregates_need_no_made_up_seconds_at_start_but_for_seams():
         bench.history.note("BTCUSDT", (gap,))
         fake.clock.now_ms += 10_000
         task = asyncio.create_task(bench.history.run_seams())
-        await until(lambda: len(bench.held(S1)) >= 9)
+        await until(lambda: len(bench.held(S1)) >= 10)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     run(bench, work)
-    assert set(bench.held(S1)) <= set(range(T0 - 20_000, T0 - 10_000, 1000))
+    assert bench.held(S1) == list(range(T0 - 20_000, T0 - 10_000, 1000))
 
 
 def test_seconds_of_nothing_are_nothing():
