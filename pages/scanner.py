@@ -14,7 +14,7 @@ OPEN = "_open_pair"
 
 parts, params = frame.enter()
 if st.session_state.pop(OPEN, False):
-    st.switch_page("pages/live.py")
+    st.switch_page("pages/live.py", query_params={})
 
 
 def load(pair: tuple[str, str]) -> None:

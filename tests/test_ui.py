@@ -345,5 +345,9 @@ def test_no_gate_is_a_choice_too():
     at = opened()
     at.multiselect(key="gates").set_value([]).run()
     assert shown(at)["gates"] == []
-    assert at.query_params["gates"] in ("", [""])
+
+
+def test_gates_repeated_in_a_link_are_read_as_well():
+    at = opened(gates=["warm", "fresh"])
+    assert shown(at)["gates"] == ["warm", "fresh"]
     assert len(GATES) == 7

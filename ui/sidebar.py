@@ -170,36 +170,33 @@ def _number(name: str) -> Any:
 
 
 def _gates() -> tuple[str, ...]:
-    # The contract writes gates with commas; a bound widget would repeat the name.
-    st.session_state.setdefault("gates", list(GATES))
     chosen = st.multiselect(
         text.LABELS["gates"],
         GATES,
-        format_func=text.choice,
+        default=list(GATES),
+        format_func=str,
         key="gates",
         help=text.PARAMETERS["gates"],
         placeholder="none: every signal enters",
-        persist_state="session",
+        bind="query-params",
     )
-    ordered = tuple(gate for gate in GATES if gate in chosen)
-    written = None if ordered == GATES else ",".join(ordered)
-    if st.query_params.get("gates") != written:
-        if written is None:
-            st.query_params.pop("gates", None)
-        else:
-            st.query_params["gates"] = written
-    return ordered
+    return tuple(gate for gate in GATES if gate in chosen)
 
 
 def _take_link(parts: Parts) -> None:
-    """On the first run, read what a bound widget cannot: gates, and values that are refused."""
+    """On the first run, read what a bound widget cannot: gates with commas, refused values."""
     if "_linked" in st.session_state:
         return
+    gates = st.query_params.get_all("gates")
+    if any("," in part for part in gates) and "_gates_split" not in st.session_state:
+        # A bound widget reads the name repeated, the contract writes commas: say it anew.
+        st.session_state["_gates_split"] = True
+        st.query_params["gates"] = [part.strip() for part in ",".join(gates).split(",")]
+        st.rerun()
     st.session_state["_linked"] = True
     given = {name: value for name, value in st.query_params.items() if name in Params.model_fields}
-    if "gates" in given:
-        named = [part.strip() for part in given["gates"].split(",")]
-        st.session_state["gates"] = [gate for gate in GATES if gate in named]
+    if gates:
+        given["gates"] = ",".join(gates)
     try:
         linked = Params.parse(given)
         parts.check(linked)
