@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from alerts.forms import event_json, identity, rule_json, stored_event
+from alerts.entries import FOLLOWED, Entry, resolve, restore
+from alerts.forms import event_json, identity, stored_event
 from alerts.observe import observations
 from analytics.alerts import AlertEvent, AlertRule, AlertState, evaluate
 from engine import Engine
@@ -31,14 +31,6 @@ SAVE_EVERY_S = 60.0
 # An event of a row that closed while the process was down is listed, but nobody is woken for it.
 OLDEST_TOLD_MS = 600_000
 SEEDED = "alerts.seeded"
-FOLLOWED = {
-    "y": "y",
-    "x": "x",
-    "timeframe": "timeframe",
-    "threshold": "entry",
-    "exit_threshold": "exit",
-    "min_correlation": "min_correlation",
-}
 
 
 class Notifier(Protocol):
@@ -46,21 +38,6 @@ class Notifier(Protocol):
 
     def send(self, event: Mapping[str, Any]) -> None:
         """Take an event in for delivery."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    id: int
-    body: dict[str, Any]
-    rule: AlertRule
-    state: AlertState
-    saved: AlertState | None = None
-    saved_s: float = 0.0
-    problem: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        follows = bool(self.body.get("follows"))
-        return rule_json(self.id, self.rule, self.state, follows=follows, problem=self.problem)
 
 
 class AlertService:
@@ -76,7 +53,7 @@ class AlertService:
         """Nothing is read before the first tick or call."""
         self._store, self._notifier, self._engine, self._clock = store, notifier, engine, clock
         self._lock, self._editing = threading.RLock(), threading.Lock()
-        self._entries: dict[int, _Entry] = {}
+        self._entries: dict[int, Entry] = {}
         self._watched: dict[Params, ExitStack] = {}
         self._recent_lock = threading.Lock()
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
@@ -111,7 +88,7 @@ class AlertService:
             for entry in self._enabled():
                 self._show(entry, wanted[entry.id])
 
-    def _enabled(self) -> list[_Entry]:
+    def _enabled(self) -> list[Entry]:
         return [entry for entry in self._entries.values() if entry.rule.enabled]
 
     def _params_of(self, rule: AlertRule) -> Params:
@@ -130,7 +107,7 @@ class AlertService:
                 continue  # said by `_show`, and tried again at the next tick
             self._watched[params] = stack
 
-    def _show(self, entry: _Entry, params: Params) -> None:
+    def _show(self, entry: Entry, params: Params) -> None:
         try:
             view = self._engine.view(params)
         except PairsError as error:
@@ -145,7 +122,7 @@ class AlertService:
         entry.state = state
         self._save(entry, fired, now_ms=int(view.status["server_ms"]))
 
-    def _save(self, entry: _Entry, fired: list[AlertEvent], *, now_ms: int) -> None:
+    def _save(self, entry: Entry, fired: list[AlertEvent], *, now_ms: int) -> None:
         # Rows without an event are shown again after a crash, with the same outcome: the newest
         # row's time alone need not be stored at once.
         is_due = self._clock() - entry.saved_s >= SAVE_EVERY_S
@@ -178,11 +155,13 @@ class AlertService:
     def _load(self) -> None:
         if self._is_loaded:
             return
-        states = self._store.alerts.states()
+        states, now_s = self._store.alerts.states(), self._clock()
         self._entries = {}
         for stored in self._store.alerts.rules():
             try:
-                self._entries[stored.id] = self._entry(stored.id, stored.body, states)
+                self._entries[stored.id] = restore(
+                    stored.id, stored.body, self._engine.rule, states.get(stored.id), now_s
+                )
             except ConfigError as error:
                 log.warning("alert rule %d is no longer valid: %s", stored.id, error)
         newest = self._store.alerts.events(limit=RECENT)
@@ -220,23 +199,6 @@ class AlertService:
             log.info("the default alert rule could not be stored yet: %s", error)
             self._seeding = None  # the next tick tries again
 
-    def _entry(
-        self, number: int, body: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]
-    ) -> _Entry:
-        rule = self._resolved(body)
-        stored = states.get(number)
-        if stored is None or stored.get("of") != identity(rule):
-            return _Entry(number, dict(body), rule, AlertState())
-        state = AlertState.parse(stored)
-        return _Entry(number, dict(body), rule, state, state, self._clock())
-
-    def _resolved(self, body: Mapping[str, Any]) -> AlertRule:
-        values = {name: value for name, value in body.items() if name != "follows"}
-        if body.get("follows"):
-            running = self._engine.rule.as_dict()
-            values |= {name: running[source] for name, source in FOLLOWED.items()}
-        return AlertRule.parse(values)
-
     def _resolve_followers(self) -> None:
         if self._running == self._engine.rule:
             return
@@ -245,8 +207,8 @@ class AlertService:
             if entry.body.get("follows"):
                 self._change(entry, entry.body)
 
-    def _change(self, entry: _Entry, body: dict[str, Any]) -> None:
-        rule = self._resolved(body)
+    def _change(self, entry: Entry, body: dict[str, Any]) -> None:
+        rule = resolve(body, self._engine.rule)
         if identity(rule) != identity(entry.rule):
             entry.state, entry.saved = AlertState(), None
         entry.body, entry.rule = body, rule
@@ -279,7 +241,8 @@ class AlertService:
             number = self._store.alerts.add_rule(body, now_ms=self._now_ms())
             with self._lock:
                 self._load()
-                entry = self._entries.setdefault(number, self._entry(number, body, {}))
+                made = restore(number, body, self._engine.rule, None, self._clock())
+                entry = self._entries.setdefault(number, made)
                 return entry.as_json()
 
     def change(self, number: int, values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -298,7 +261,7 @@ class AlertService:
                 if body.get("follows") and set(values) & set(FOLLOWED):
                     body = entry.rule.model_dump(mode="json")
                 body |= values
-                rule = self._resolved(body)
+                rule = resolve(body, self._engine.rule)
             self._check_legs(rule)
             if not self._store.alerts.update_rule(number, body, now_ms=self._now_ms()):
                 return None

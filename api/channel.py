@@ -8,11 +8,9 @@ messages, and messages are encoded once however many clients share them.
 
 import itertools
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import orjson
 from analytics.rule import machine_marks
 from analytics.snapshot import snapshot_json
 from api.columns import quality_names
+from api.pieces import Log, Piece, Rows, SeqSource
 from api.ports import GetServices, Services, View
 from api.responses import encode
 from model import Bars, Ints, Trade
@@ -52,69 +51,6 @@ STATUS_EVERY_MS = 1000
 STATUS_NEWS = ("feed", "venue", "simulated", "gaps_open", "message", "rule_differs", "bar_close_ms")
 
 
-class SeqSource:
-    """Gives numbers that no channel of this or an earlier process has used: about the time in ms.
-
-    So a `seq` kept across a restart, or taken to another rule's channel, is never mistaken.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._last = 0
-
-    def next(self) -> int:
-        """Return a number above all earlier ones."""
-        with self._lock:
-            self._last = max(self._last + 1, int(self._clock() * 1000))
-            return self._last
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Series columns by name, `ts` among them, and the seq at which each row last changed."""
-
-    columns: dict[str, Any]
-    changed: Ints
-
-
-@dataclass(slots=True)
-class _Piece:
-    """One part of the message as JSON, and the seq at which it last changed."""
-
-    text: bytes = b"null"
-    changed: int = 0
-
-    def put(self, value: Any, seq: int) -> bool:
-        """Take in the newest value; True if it differs."""
-        text = encode(value)
-        if text == self.text:
-            return False
-        self.text, self.changed = text, seq
-        return True
-
-
-@dataclass(slots=True)
-class _Log:
-    """The newest items of a growing list, each with the seq at which it was first seen."""
-
-    most: int
-    items: deque[tuple[int, Any, Any]] = field(default_factory=deque)
-
-    def put(self, found: Sequence[tuple[Any, Any]], seq: int) -> bool:
-        """Take in the newest (key, item) pairs, oldest first; True if any is new."""
-        known = {key for _, key, _ in self.items}
-        fresh = [(seq, key, item) for key, item in found if key not in known]
-        self.items.extend(fresh)
-        while len(self.items) > self.most:
-            self.items.popleft()
-        return bool(fresh)
-
-    def after(self, seq: int) -> list[Any]:
-        """Return the items first seen after `seq`, oldest first."""
-        return [item for seen, _, item in self.items if seen > seq]
-
-
 class Channel:
     """The state one rule's clients are brought up to. Safe to use from any thread."""
 
@@ -127,15 +63,15 @@ class Channel:
         self._lock = threading.Lock()
         self._own: deque[int] = deque(maxlen=MAX_SEQS)
         self._full_since = 0
-        self._rows: _Rows | None = None
+        self._rows: Rows | None = None
         self._status: dict[str, Any] = {}
         self._status_changed, self._status_ms = 0, 0
-        self._snapshot, self._marks = _Piece(), _Piece()
+        self._snapshot, self._marks = Piece(), Piece()
         self._marks_of = (-1, 0)
-        self._candles: dict[str, _Piece] = {}
-        self._closed_candles: dict[str, _Piece] = {}
-        self._ticks: dict[str, _Log] = {}
-        self._events = _Log(MAX_EVENTS)
+        self._candles: dict[str, Piece] = {}
+        self._closed_candles: dict[str, Piece] = {}
+        self._ticks: dict[str, Log] = {}
+        self._events = Log(MAX_EVENTS)
         self._encoded: dict[int, str] = {}
 
     def open(self, on_tick: Callable[[], None]) -> ExitStack:
@@ -236,7 +172,7 @@ class Channel:
                 changed[at[same]] = old.changed[first:][same]
         elif old is not None and len(old.changed) != len(changed):
             self._full_since = seq
-        self._rows = _Rows(new, changed)
+        self._rows = Rows(new, changed)
         return bool((changed == seq).any()) or self._full_since == seq
 
     def _take_marks(self, services: Services, view: View, seq: int) -> bool:
@@ -259,10 +195,10 @@ class Channel:
             for held, candle in zip(
                 (self._candles, self._closed_candles), reversed(candles), strict=False
             ):
-                is_new |= held.setdefault(symbol, _Piece()).put(candle, seq)
+                is_new |= held.setdefault(symbol, Piece()).put(candle, seq)
             feed = services.feed
             ticks = feed.last_ticks(symbol, MAX_TICKS) if feed is not None else ()
-            log = self._ticks.setdefault(symbol, _Log(MAX_TICKS))
+            log = self._ticks.setdefault(symbol, Log(MAX_TICKS))
             is_new |= log.put([(_tick_key(tick), _tick(tick)) for tick in ticks], seq)
         return is_new
 

@@ -15,9 +15,10 @@ import anyio.to_thread
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from api.channel import Channel, SeqSource
+from api.channel import Channel
 from api.errors import ApiError, as_api_error, error_body
 from api.parameters import MAX_ROWS, read_params
+from api.pieces import SeqSource
 from api.ports import GetServices
 from api.responses import encode
 from model import PairsError

@@ -5,7 +5,6 @@ body, JSON where something is written, a bounded rate, and the token if one is s
 the pages and Streamlit's socket are behind the same cookie: they show and change the same things.
 """
 
-import asyncio
 import ipaddress
 import logging
 import math
@@ -29,14 +28,13 @@ from api.access import (
     is_token,
 )
 from api.errors import ApiError, as_api_error, error_response
+from api.incoming import check_content_type, has_body, read_body, replay
 from api.listener import send_at_once
 from model import ConfigError, PairsError
 from settings import Settings
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 1_000_000
-BODY_TIMEOUT_S = 20.0
 LOG_EVERY_S = 10.0
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN = "/api/login"
@@ -112,8 +110,8 @@ class Guard:
             return
         try:
             self._check(scope)
-            if scope["type"] == "http" and _is_api(scope) and _has_body(scope):
-                receive = _replay(await _read_body(receive), receive)
+            if scope["type"] == "http" and _is_api(scope) and has_body(scope):
+                receive = replay(await read_body(receive), receive)
         except PairsError as error:
             refusal = as_api_error(error)
             self._note(scope, refusal)
@@ -152,7 +150,7 @@ class Guard:
         if wait_s > 0:
             raise _too_many("too many requests", wait_s)
         if writes and not is_socket:
-            _check_content_type(scope, headers)
+            check_content_type(scope, headers)
 
     def _check_lockout(self, scope: Scope) -> None:
         wait_s = self._lockout.wait_s(_client(scope), self._clock())
@@ -230,56 +228,6 @@ def _session_cookie(headers: Headers) -> str:
         if morsel is not None:
             return morsel.value
     return ""
-
-
-def _has_body(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
-def _check_content_type(scope: Scope, headers: Headers) -> None:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A DELETE without a body cannot be sent by another site without asking first (preflight).
-    if kind != "application/json" and (_has_body(scope) or scope["method"] != "DELETE"):
-        raise ApiError(415, "Content-Type must be application/json")
-
-
-async def _read_body(receive: Receive) -> bytes:
-    # A body too large is read to its end without being kept: many clients only look for the
-    # answer once they have sent all of it.
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ApiError(400, "the body must be sent whole")
-                size += len(message.get("body", b""))
-                if size <= MAX_BODY_BYTES:
-                    chunks.append(message.get("body", b""))
-                else:
-                    chunks.clear()
-                if not message.get("more_body", False):
-                    break
-    except TimeoutError:
-        raise ApiError(400, f"the body must arrive within {BODY_TIMEOUT_S:g} s") from None
-    if size > MAX_BODY_BYTES:
-        raise ApiError(413, f"the body must be at most {MAX_BODY_BYTES} bytes")
-    return b"".join(chunks)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    is_sent = False
-
-    async def receive_again() -> Message:
-        nonlocal is_sent
-        if is_sent:
-            return await receive()
-        is_sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again
 
 
 async def _refuse(refusal: ApiError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,14 +5,16 @@ import contextlib
 import json
 
 import pytest
-from api_fakes import FakeServices, assert_refused, make_client
+from api_fakes import HOST, FakeServices, assert_refused, make_client
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.testclient import WebSocketDenialResponse
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from api import access
-from api.security import MAX_BODY_BYTES, Guard, refuse_open_listener
+from api.incoming import MAX_BODY_BYTES
+from api.security import Guard, refuse_open_listener
 from model import ConfigError
 from settings import Settings
 
@@ -291,11 +293,13 @@ def test_rate_memory_is_bounded(monkeypatch):
 
 
 def test_writes_are_limited_in_rate():
-    services = FakeServices()
-    with make_client(services) as client:
-        statuses = [client.post("/api/login", json={"token": "x"}).status_code for _ in range(260)]
-    assert statuses[0] == 200
-    assert statuses[-1] == 429
+    async def app(scope, receive, send):
+        await PlainTextResponse("written")(scope, receive, send)
+
+    client = TestClient(Guard(app, Settings(), clock=lambda: 0.0), base_url=HOST)
+    statuses = [client.post("/api/config", json={"window": 30}).status_code for _ in range(201)]
+    assert statuses == [200] * 200 + [429]
+    assert client.get("/api/config").status_code == 200
 
 
 # -- listening --------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
 
-from api.channel import Channel, SeqSource
+from api.channel import Channel
+from api.pieces import SeqSource
 from model import ConfigError
 from params import Params
 
