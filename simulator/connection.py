@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         if self._ws is not None:
             # What a black hole swallows is read when it is over, as TCP would have it.
             self._unread += data
-            if not self._site.is_black_hole():
+            if not self._site.swallows():
                 data, self._unread = self._unread, b""
                 self._receive_frames(data)
             return
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         """Write frames; a client that does not read is cut off."""
         if self._ws is None or self._ws.state is not OPEN or self._transport is None:
             return
-        if self._site.is_black_hole():
+        if self._site.swallows():
             return
         if self._transport.get_write_buffer_size() > _MOST_BUFFERED:
             logger.warning("a client reads too slowly and is dropped")
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         parts = urlsplit(request.target.decode("ascii", "replace"))
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
         if parts.path != CONTROL_PATH:
-            if self._site.is_black_hole():
+            if self._site.swallows():
                 return
             if self._site.is_refused():
                 self.abort()

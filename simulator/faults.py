@@ -7,7 +7,8 @@ under all of them. Options all kinds have:
 * `probability` (1): share of frames or requests hit, chosen by hash of (seed, kind, id): the same
   frames in every run; * `count`: hits after which it ends; * `after_s` (0), `duration_s`: when it
   acts, in real seconds from when it was set;
-* `streams` (stream faults) or `path` (REST faults): only names that contain one of these texts.
+* `streams` (stream and connection faults) or `path` (REST faults): only names that contain one of
+  these texts.
 
 | kind | what happens | own options |
 |---|---|---|
@@ -33,6 +34,7 @@ under all of them. Options all kinds have:
 | `clock_skew` | the exchange's clock is off | `ms` (5000) |
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +105,11 @@ class Fault:
             return False
         return count is None or self.hits < count
 
+    def concerns(self, names: Iterable[str]) -> bool:
+        """Whether one of these streams or paths is among those the fault is limited to."""
+        wanted = self.options["streams"] or self.options["path"]
+        return not wanted or any(part in name for name in names for part in wanted)
+
     def is_over(self, now_s: float) -> bool:
         """Whether it will never act again."""
         begun = now_s >= self.set_s + self.options["after_s"]
@@ -140,10 +147,7 @@ class Faults:
         fault = self._active.get(kind)
         if fault is None or not fault.is_active(now_s):
             return None
-        wanted = fault.options["streams"] or fault.options["path"]
-        if wanted and not any(part in name for part in wanted):
-            return None
-        return fault
+        return fault if fault.concerns((name,)) else None
 
     def hit(self, kind: str, now_s: float, number: int, name: str = "") -> Fault | None:
         """Return the fault if it acts and chance (seed, kind, `number`) picks it; count the hit."""
@@ -162,12 +166,17 @@ class Faults:
         """Whether any fault on frames is set (a quick way past all of this)."""
         return any(kind in self._active for kind in STREAM_KINDS)
 
-    def due_actions(self, now_s: float) -> list[Fault]:
-        """Return the connection faults that act now: once, or again every `every_s`."""
-        due = []
+    def due_actions(self, now_s: float, connections: Iterable[Iterable[str]]) -> list[Fault]:
+        """Return the connection faults that act now: once, or again every `every_s`.
+
+        A fault waits until it has a connection to hit; `connections` are the streams of each.
+        """
+        connections, due = list(connections), []
         for kind in ACTION_KINDS:
-            fault = self.get(kind, now_s)
-            if fault is None or now_s < fault.next_s:
+            fault = self._active.get(kind)
+            if fault is None or not fault.is_active(now_s) or now_s < fault.next_s:
+                continue
+            if not any(fault.concerns(names) for names in connections):
                 continue
             fault.hits += 1
             fault.next_s = now_s + fault.options["every_s"]

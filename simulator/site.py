@@ -72,9 +72,10 @@ class Site:
         self.clock.offset_ms = int(fault.options["ms"]) if fault is not None else 0
         return self.clock.now_ms()
 
-    def is_black_hole(self) -> bool:
-        """Whether everything is swallowed now."""
-        return self.faults.get("black_hole", self.real_s()) is not None
+    def swallows(self) -> bool:
+        """Whether a black hole takes what comes or goes now; counts as a hit of it."""
+        self._requests += 1
+        return self.faults.hit("black_hole", self.real_s(), self._requests) is not None
 
     async def run(self) -> None:
         """Send, ping and act out faults, for ever."""
@@ -86,7 +87,8 @@ class Site:
             # Time never runs backwards for the market, even if the clock is set back.
             self._seen_ms = max(self._seen_ms, self.now_ms())
             self.hub.beat(self._seen_ms, now_s)
-            for fault in self.faults.due_actions(now_s):
+            streams = [c.streams for c in self.connections if c.is_websocket]
+            for fault in self.faults.due_actions(now_s, streams):
                 self._act(fault)
             if now_s - watched_s >= _WATCH_S:
                 watched_s = now_s
@@ -165,15 +167,13 @@ class Site:
                 connection.close(1001, "end of life")
             elif now_s - connection.pong_s > self._deadline_s:
                 connection.abort()
-            elif now_s - connection.ping_s > self._ping_s and not self.is_black_hole():
+            elif now_s - connection.ping_s > self._ping_s and not self.swallows():
                 connection.ping_s = now_s
                 connection.ping(str(self.clock.now_ms()).encode())
 
     def _act(self, fault: Fault) -> None:
-        wanted = fault.options["streams"]
         for connection in [c for c in self.connections if c.is_websocket]:
-            names = connection.streams
-            if wanted and not any(part in name for name in names for part in wanted):
+            if not fault.concerns(connection.streams):
                 continue
             if fault.kind == "drop" or (fault.kind == "close" and fault.options["code"] == 1006):
                 connection.abort()

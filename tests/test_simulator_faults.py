@@ -1,6 +1,5 @@
 """Every fault does what its line in simulator/faults.py says, and ends when it should."""
 
-import itertools
 import json
 import time
 from contextlib import contextmanager
@@ -215,6 +214,15 @@ def test_drop_comes_again_every_so_often(exchange):
     assert drops == 3
 
 
+def test_drop_can_be_limited_to_the_listeners_of_a_stream(exchange):
+    exchange.set_faults(drop={"streams": "ethusdt"})
+    with open_stream(exchange, "btcusdt@aggTrade") as socket:
+        texts(socket, 300)
+        with open_stream(exchange, "ethusdt@aggTrade") as other, pytest.raises(ConnectionClosed):
+            texts(other, 10_000)
+        texts(socket, 300)
+
+
 @pytest.mark.parametrize("code", [1008, 1001, 1012])
 def test_close_sends_its_code(exchange, code):
     with open_stream(exchange, "btcusdt@aggTrade") as socket:
@@ -259,17 +267,28 @@ def test_server_shutdown_on_a_raw_connection_is_bare(exchange):
     assert "serverShutdown" in events
 
 
+def texts_with_a_hole(socket, stream="btcusdt@aggTrade"):
+    """Receive until an id of the stream was skipped; return all frames and the ids beside it."""
+    frames, last = [], None
+    while len(frames) < 20_000:
+        frames.append(json.loads(texts(socket, 1)[0]))
+        if frames[-1]["stream"] == stream:
+            number = frames[-1]["data"]["a"]
+            if last is not None and number != last + 1:
+                return frames, (last, number)
+            last = number
+    raise AssertionError("no id was skipped")
+
+
 def test_stall_of_one_stream_leaves_the_other_and_then_a_hole(exchange):
     with open_stream(exchange, "btcusdt@aggTrade", "ethusdt@aggTrade") as socket:
         texts(socket, 10)
-        exchange.set_faults(stall={"streams": "btcusdt", "duration_s": 0.5})
-        frames = [json.loads(text) for text in texts(socket, 1_500)]
-    mine = [f["data"]["a"] for f in frames if f["stream"] == "btcusdt@aggTrade"]
+        exchange.set_faults(stall={"streams": "btcusdt", "count": 200})
+        frames, hole = texts_with_a_hole(socket)
     other = [f["data"]["a"] for f in frames if f["stream"] == "ethusdt@aggTrade"]
     assert other == list(range(other[0], other[0] + len(other)))
-    holes = [(a, b) for a, b in itertools.pairwise(mine) if b != a + 1]
-    assert len(holes) == 1
-    assert_rest_is_complete(exchange, holes[0][0], holes[0][1])
+    assert hole[1] - hole[0] == 201
+    assert_rest_is_complete(exchange, *hole)
 
 
 def test_stall_of_all_leaves_a_living_connection(exchange):
@@ -405,15 +424,25 @@ def test_refused_connections_are_reset(exchange):
 def test_black_hole_swallows_everything_and_ends(exchange):
     with open_stream(exchange, "btcusdt@aggTrade") as socket:
         texts(socket, 5)
-        exchange.set_faults(black_hole={"duration_s": 1.0})
+        exchange.set_faults(black_hole=True)
         with pytest.raises(httpx.TimeoutException):
             httpx.get(exchange.rest_url + "/api/v3/ping", timeout=0.3)
         with pytest.raises(TimeoutError):
             connect(exchange.ws_url + "/ws", open_timeout=0.3)
-        got = ids(texts(socket, 2_500))
-    holes = [(a, b) for a, b in itertools.pairwise(got) if b != a + 1]
-    assert len(holes) == 1
-    assert_rest_is_complete(exchange, *holes[0])
+        while httpx.get(exchange.rest_url + "/sim/faults").json()["hits"]["black_hole"] < 10:
+            pass
+        exchange.set_faults(clear=True)
+        _, hole = texts_with_a_hole(socket)
+    assert_rest_is_complete(exchange, *hole)
+
+
+def test_black_hole_ends_by_itself(exchange):
+    exchange.set_faults(black_hole={"duration_s": 0.2})
+    with pytest.raises(httpx.TimeoutException):
+        httpx.get(exchange.rest_url + "/api/v3/ping", timeout=0.1)
+    while httpx.get(exchange.rest_url + "/sim/faults").json()["active"]:
+        pass
+    assert get(exchange).status_code == 200
 
 
 def test_faults_can_be_cleared_from_inside_a_black_hole(exchange):
