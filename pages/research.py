@@ -118,6 +118,32 @@ def methods(found: research.Findings) -> None:
     )
 
 
+@frame.guarded
+def second_opinion(found: research.Findings) -> None:
+    """The same numbers by the libraries, when asked for."""
+    series = found.found.series
+    if not st.toggle("Second opinion: the same numbers by statsmodels and pykalman", key="second"):
+        return
+    asked = (params, int(series.tests_ts[-1]))
+    job = jobs.start("second", asked, lambda _: research.ask_libraries(series, params))
+    if not job.wait():
+        jobs.watch("second", "Asking statsmodels and pykalman")
+        return
+    rows = jobs.outcome("second")
+    if not rows:
+        st.caption("Nothing to compare before the first test.")
+        return
+    st.dataframe(
+        pd.DataFrame(rows, columns=["number", "here", "library", "by"]),
+        hide_index=True,
+        alt="Our tests beside the libraries' own",
+        column_config={
+            "here": st.column_config.NumberColumn(format="%.10g"),
+            "library": st.column_config.NumberColumn(format="%.10g"),
+        },
+    )
+
+
 st.subheader(f"Is {params.y} / {params.x} a pair? {params.timeframe.value}")
 span = spans.pick()
 key = (params, span, runs.newest(parts, params), parts.venue_key)
@@ -133,3 +159,4 @@ else:
     elif result is not None:
         cards(result)
         figures(result)
+        second_opinion(result)

@@ -3,6 +3,7 @@
 All of it from the rows a study has loaded; nothing here is drawn.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -97,6 +98,13 @@ def examine(
         regime_if_flat(series, params, np.arange(n, dtype=np.int64)),
         tuple(methods),
     )
+
+
+def ask_libraries(series: PairSeries, params: Params) -> list[tuple[str, float, float, str]]:
+    """Return the newest tests by statsmodels and pykalman beside ours; takes seconds."""
+    # The libraries bring scipy along: loaded when asked for, not with the page.
+    module = importlib.import_module("analytics.second_opinion")
+    return [tuple(opinion) for opinion in module.second_opinion(series, params)]
 
 
 def _fit(y: Floats, x: Floats) -> Line:
