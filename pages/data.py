@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import coverage, frame, history
+from ui import coverage, frame, history, imports
 
 parts, params = frame.enter()
 st.subheader("Data", help="Every trade id is accounted for; every bar says where it comes from.")
@@ -21,6 +21,8 @@ with left, st.container(border=True, height="stretch"):
     history.draw_fetch(parts, params.timeframe)
 with right, st.container(border=True, height="stretch"):
     history.draw_export(parts, params.timeframe)
+with st.container(border=True):
+    imports.draw(parts)
 left, right = st.columns(2, gap="small")
 with left, st.container(border=True, height="stretch"):
     st.markdown("**Stored bars**")
