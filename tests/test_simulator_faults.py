@@ -267,12 +267,18 @@ def test_server_shutdown_on_a_raw_connection_is_bare(exchange):
     assert "serverShutdown" in events
 
 
-def texts_with_a_hole(socket, stream="btcusdt@aggTrade"):
-    """Receive until an id of the stream was skipped; return all frames and the ids beside it."""
-    frames, last = [], None
+def texts_with_a_hole(socket, before):
+    """Receive until an id was skipped; return the frames and the ids beside the hole.
+
+    `before` are the texts received so far: the hole may follow right on them.
+    """
+    frames, last = [json.loads(text) for text in before], None
+    for frame in frames:
+        if frame["stream"] == "btcusdt@aggTrade":
+            last = frame["data"]["a"]
     while len(frames) < 20_000:
         frames.append(json.loads(texts(socket, 1)[0]))
-        if frames[-1]["stream"] == stream:
+        if frames[-1]["stream"] == "btcusdt@aggTrade":
             number = frames[-1]["data"]["a"]
             if last is not None and number != last + 1:
                 return frames, (last, number)
@@ -282,9 +288,9 @@ def texts_with_a_hole(socket, stream="btcusdt@aggTrade"):
 
 def test_stall_of_one_stream_leaves_the_other_and_then_a_hole(exchange):
     with open_stream(exchange, "btcusdt@aggTrade", "ethusdt@aggTrade") as socket:
-        texts(socket, 10)
+        before = texts(socket, 100)
         exchange.set_faults(stall={"streams": "btcusdt", "count": 200})
-        frames, hole = texts_with_a_hole(socket)
+        frames, hole = texts_with_a_hole(socket, before)
     other = [f["data"]["a"] for f in frames if f["stream"] == "ethusdt@aggTrade"]
     assert other == list(range(other[0], other[0] + len(other)))
     assert hole[1] - hole[0] == 201
@@ -423,7 +429,7 @@ def test_refused_connections_are_reset(exchange):
 
 def test_black_hole_swallows_everything_and_ends(exchange):
     with open_stream(exchange, "btcusdt@aggTrade") as socket:
-        texts(socket, 5)
+        before = texts(socket, 5)
         exchange.set_faults(black_hole=True)
         with pytest.raises(httpx.TimeoutException):
             httpx.get(exchange.rest_url + "/api/v3/ping", timeout=0.3)
@@ -432,7 +438,7 @@ def test_black_hole_swallows_everything_and_ends(exchange):
         while httpx.get(exchange.rest_url + "/sim/faults").json()["hits"]["black_hole"] < 10:
             pass
         exchange.set_faults(clear=True)
-        _, hole = texts_with_a_hole(socket)
+        _, hole = texts_with_a_hole(socket, before)
     assert_rest_is_complete(exchange, *hole)
 
 
