@@ -23,13 +23,14 @@ STATUS_EVERY_S = 2.0
 # Set by a page that shows events and wants to be drawn again when there are new ones.
 WANTS_EVENTS = "_wants_events"
 FEED_COLORS = {"live": "green", "connecting": "orange", "backfilling": "orange"}
-# The only corrections of Streamlit's own looks: a desk has no room for five rem of margin, and a
-# chosen option in the theme's blue on blue has too little contrast to be read.
+# The only corrections of Streamlit's own looks: a desk has no room for five rem of margin, the five
+# timeframes belong on one line, and a chosen option in blue on blue could not be read.
 DENSE = """<style>
 [data-testid="stMainBlockContainer"] { padding-inline: clamp(0.75rem, 2vw, 2rem); }
 [data-testid="stHeader"] { pointer-events: none; background: transparent; height: 2.25rem; }
 [data-testid="stHeader"] * { pointer-events: auto; }
 [data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
+button[data-variant="segmented_control"] { padding-inline: 0.5rem; }
 button[data-variant="segmented_control"][data-selected="true"] p { color: INK; font-weight: 600; }
 </style>"""
 
