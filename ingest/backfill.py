@@ -6,8 +6,8 @@ meanwhile; duplicates fall out by id.
 
 Limits, and what happens beyond them:
 - A hole that would take more than `CATCH_UP_MINUTES` of the weight budget is repaired in its newest
-  part; the older part is given up for now, so that the pair is live soon, and filled from its
-  newest end in the background, up to `DEEPEN_MINUTES` worth of budget.
+  part; the older part is given up for now, so that the pair is live soon, and filled in the
+  background (`depth`).
 - Futures serve aggregates of the last 48 hours only: what is older is given up for good.
 - Ids the exchange passes over in `PASSED_OVER_TRIES` answers do not exist. Answers without any row
   say nothing, as later trades are known: they count only after `EMPTY_TRIES`, some minutes.
@@ -21,29 +21,24 @@ from enum import IntFlag
 from functools import partial
 
 from ingest.backoff import delays
+from ingest.depth import Depth
 from ingest.intake import Intake
 from ingest.liveness import Liveness
 from ingest.rest import PAGE_ROWS, ExchangeError, Rest
 from ingest.rows import Page
 from ingest.timing import Timing
-from ingest.weights import BACKGROUND, REPAIR
+from ingest.weights import REPAIR
 from model import DataError, Gap, Market, Stream
 
 log = logging.getLogger(__name__)
 
 CATCH_UP_MINUTES = 5
-DEEPEN_MINUTES = 60
 PASSED_OVER_TRIES = 3
 EMPTY_TRIES = 12
 AT_ONCE = 4
 HOUR_MS = 3_600_000
 FUTURES_REACH_MS = 48 * HOUR_MS
 REACH_MARGIN_MS = 300_000
-MINUTE_MS = 60_000
-# At a first start so many pages reach back to the previous full minute, and so long for 1s bars.
-FIRST_PAGES = 100
-DEEP_MS = 600_000
-BACKGROUND_POLL_S = 5.0
 
 
 class Ask(IntFlag):
@@ -69,20 +64,19 @@ class Backfill:
         intake: Intake,
         liveness: Liveness,
         *,
+        depth: Depth,
         timing: Timing,
         on_stalled: Callable[[str], object],
     ) -> None:
         """`on_stalled` is told a symbol whose stream is silent although trades happen."""
         self._rest, self._stream = rest, stream
         self._intake, self._liveness, self._timing = intake, liveness, timing
+        self._depth = depth
         self._on_stalled = on_stalled
         self._wake = asyncio.Event()
         self._wanted: dict[str, Ask] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._older: dict[str, list[tuple[int, int]]] = {}
-        self._is_extended: set[str] = set()
-        self._is_deep: set[str] = set()
         self.errors: dict[str, str] = {}
         self.notes: dict[str, str] = {}
 
@@ -90,6 +84,11 @@ class Backfill:
         """Work on `symbol` as soon as possible."""
         self._wanted[symbol] = ask | self._wanted.get(symbol, Ask.GAPS)
         self._wake.set()
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """Symbols being worked on."""
+        return frozenset(self._busy)
 
     def forget(self, symbol: str) -> None:
         """Stop working on `symbol`."""
@@ -120,8 +119,7 @@ class Backfill:
         waits = delays(self._timing.first_retry_s, self._timing.last_retry_s)
         while symbol in self._intake.sequencers:
             try:
-                async with self._slots:
-                    await self._bring_up_to_date(symbol, ask)
+                await self._bring_up_to_date(symbol, ask)
                 self.errors.pop(symbol, None)
                 return
             except (ExchangeError, DataError) as error:
@@ -138,9 +136,8 @@ class Backfill:
         if sequencer.mark is None:
             newest = await self._rest.newest_trades(symbol, self._stream)
             self._intake.backfill(symbol, newest)
-        if sequencer.first_id >= 0 and symbol not in self._is_extended:
-            start = asked_ms - asked_ms % MINUTE_MS - MINUTE_MS
-            await self._extend(symbol, start, pages=FIRST_PAGES, share=REPAIR)
+        if sequencer.first_id >= 0:
+            await self._depth.begin(symbol)
         is_late = bool(ask) and await self._fetch_tail(symbol, asked_ms)
         doubts: Counter[str] = Counter()
         while sequencer.open_gaps:
@@ -220,7 +217,7 @@ class Backfill:
         older = min(last, page.first_id - 1)
         self._give_up(symbol, first, older, why)
         if why.startswith("fetched"):
-            self._older.setdefault(symbol, []).append((first, older))
+            self._depth.fill_later(symbol, first, older)
         return page
 
     async def _first_since(self, symbol: str, start_ms: int) -> Page:
@@ -234,14 +231,8 @@ class Backfill:
 
     def _longest(self) -> int:
         """Trades of one symbol that may be fetched before the symbol counts as live."""
-        pages = self._allowance(CATCH_UP_MINUTES, REPAIR)
+        pages = self._depth.allowance(CATCH_UP_MINUTES * REPAIR)
         return max(PAGE_ROWS, pages * PAGE_ROWS)
-
-    def _allowance(self, minutes: float, share: float) -> int:
-        """Pages one symbol may cost when all share `minutes` of the weight budget."""
-        weight = self._rest.budget.per_minute * share * minutes
-        symbols = max(1, len(self._intake.sequencers))
-        return int(weight / self._rest.page_weight(self._stream) / symbols)
 
     def _give_up(self, symbol: str, first: int, last: int, why: str) -> None:
         count = last - first + 1
@@ -251,54 +242,8 @@ class Backfill:
         self.notes[symbol] = f"{symbol}: {count} trades missing ({why}); their bars are candles"
         log.warning("%s", self.notes[symbol])
 
-    async def _page(
-        self, symbol: str, from_id: int, *, limit: int = PAGE_ROWS, share: float = REPAIR
-    ) -> Page:
-        return await self._rest.trades_from(symbol, self._stream, from_id, limit=limit, share=share)
-
-    async def _extend(self, symbol: str, start_ms: int, *, pages: int, share: float) -> None:
-        """Move the beginning of a coverage begun in this session back to `start_ms`."""
-        self._is_extended.add(symbol)
-        sequencer = self._intake.sequencers[symbol]
-        for _ in range(pages):
-            first = sequencer.first_id
-            if first <= 0 or sequencer.gaps[0].end_ms < start_ms:
-                return
-            low = max(0, first - PAGE_ROWS)
-            page = await self._page(symbol, low, limit=first - low, share=share)
-            if not self._intake.extend_back(symbol, page):
-                return
-
-    async def run_background(self) -> None:
-        """Fetch what is useful but not urgent, whenever there is some, until cancelled."""
-        while True:
-            for symbol in list(self._intake.sequencers):
-                if symbol not in self._busy and symbol in self._intake.sequencers:
-                    try:
-                        await self._deepen(symbol)
-                    except (ExchangeError, DataError) as error:
-                        log.warning("older trades of %s are not fetched: %s", symbol, error)
-            await asyncio.sleep(BACKGROUND_POLL_S)
-
-    async def _deepen(self, symbol: str) -> None:
-        """Extend the coverage back, then fill what was given up as too long, newest first.
-
-        At a first start: the trades since the hour began, within a quarter of a minute's weight
-        for all symbols. After a long break: the part that was given up as too long.
-        """
-        now_ms = self._rest.now_ms()
-        if symbol in self._is_extended and symbol not in self._is_deep:
-            self._is_deep.add(symbol)
-            start = min(now_ms - now_ms % HOUR_MS, now_ms - DEEP_MS)
-            pages = self._allowance(0.25, 1.0)
-            await self._extend(symbol, start, pages=pages, share=BACKGROUND)
-        left = self._allowance(DEEPEN_MINUTES, BACKGROUND)
-        for first, last in self._older.pop(symbol, []):
-            while last >= first and left > 0:
-                low = max(first, last - PAGE_ROWS + 1)
-                page = await self._page(symbol, low, limit=last - low + 1, share=BACKGROUND)
-                if not self._intake.backfill(symbol, page):
-                    break
-                last, left = low - 1, left - 1
-            if last < first:
-                self.notes.pop(symbol, None)
+    async def _page(self, symbol: str, from_id: int, *, limit: int = PAGE_ROWS) -> Page:
+        async with self._slots:
+            return await self._rest.trades_from(
+                symbol, self._stream, from_id, limit=limit, share=REPAIR
+            )

@@ -152,7 +152,9 @@ class Intake:
     def backfill(self, symbol: str, page: Page) -> int:
         """Take in a page fetched over REST and return how many trades were new."""
         self.flush()
-        sequencer = self.sequencers[symbol]
+        sequencer = self.sequencers.get(symbol)
+        if sequencer is None:  # removed while the page was under way
+            return 0
         sequencer.longest_jump = None
         void = page.void_ids
         fresh: list[Trade] = []
@@ -174,7 +176,10 @@ class Intake:
     def extend_back(self, symbol: str, page: Page) -> int:
         """Take in a page that ends right before the coverage; returns how many were taken."""
         self.flush()
-        taken = self.sequencers[symbol].extend_back(page.trades, page.void_ids)
+        sequencer = self.sequencers.get(symbol)
+        if sequencer is None:
+            return 0
+        taken = sequencer.extend_back(page.trades, page.void_ids)
         self._note_rejected(symbol, page)
         self._emit_fetched(symbol, taken)
         return len(taken)

@@ -3,7 +3,7 @@
 import time
 
 from ingest.health import FeedHealth, FeedState, SymbolHealth
-from ingest.session import Session
+from ingest.session import Run, Session
 
 LARGE_OFFSET_MS = 1000
 
@@ -16,34 +16,36 @@ def health(
     retry_s: float = 0.0,
 ) -> FeedHealth:
     """Return the state of everything; `fault` is why nothing runs at the moment."""
-    lines = list(session.lines)
+    run = session.current
+    lines = list(run.lines) if run is not None else []
     waits = [line.retry_at_s - time.monotonic() for line in lines if line.retry_at_s]
     messages_per_s, trades_per_s = _rates(session)
-    history = session.history
+    stalled = _stalled(session)
+    troubles = [fault, *(line.error for line in lines), *stalled]
     return FeedHealth(
         state=state(session) if is_alive and not fault else "stopped",
-        reconnects=session.lost_count + sum(line.reconnects for line in lines),
-        symbols={symbol: _symbol(session, symbol) for symbol in list(session.symbols)},
-        symbols_info=dict(session.infos),
+        reconnects=session.earlier_reconnects + sum(line.reconnects for line in lines),
+        symbols={symbol: _symbol(session, symbol) for symbol in list(session.roster.symbols)},
+        symbols_info=dict(session.roster.infos),
         is_alive=is_alive,
         is_faulted=bool(fault),
         messages_per_s=messages_per_s,
         trades_per_s=trades_per_s,
         rejected=dict(session.intake.rejected),
         ignored=dict(session.intake.ignored),
-        clock_offset_ms=session.offset_ms,
-        last_error=fault or next((line.error for line in lines if line.error), ""),
+        clock_offset_ms=session.time.offset_ms,
+        last_error=next((text for text in troubles if text), ""),
         next_retry_s=max(0.0, retry_s, *waits),
-        history_pending=history.pending if history is not None else 0,
-        warnings=tuple(_warnings(session)),
+        history_pending=run.history.pending if run is not None else 0,
+        warnings=(*session.roster.warnings(), *stalled, *_warnings(session, run)),
     )
 
 
 def state(session: Session) -> FeedState:
     """Return the one word for the feed as a whole: the worst of its parts."""
-    states = {line.state for line in list(session.lines)}
-    known = session.known()
-    if "blocked" in states or (session.symbols and not known):
+    known = session.roster.known()
+    states = {line.state for line in list(session.current.lines)} if session.current else set()
+    if "blocked" in states or (session.roster.symbols and not known):
         return "blocked"
     if states != {"open"}:
         return "connecting"
@@ -82,35 +84,34 @@ def _rates(session: Session) -> tuple[float, float]:
     return (seen[-1][1] - seen[0][1]) / span, (seen[-1][2] - seen[0][2]) / span
 
 
-def _warnings(session: Session) -> list[str]:
-    name = session.venue.name
-    found = [f"{s} is not listed on {name}; it is not streamed" for s in sorted(session.unknown)]
-    found += [
-        f"{info.symbol} is not trading ({info.status})"
-        for info in list(session.infos.values())
-        if info.status != "TRADING" and info.symbol in session.symbols
-    ]
-    found += [
+def _stalled(session: Session) -> list[str]:
+    return [
         f"{session.protocol.stream_name(symbol)} is silent although trades happen"
         for symbol, pulse in list(session.liveness.pulses.items())
         if pulse.is_stalled
     ]
-    found += [
+
+
+def _warnings(session: Session, run: Run | None) -> list[str]:
+    found = [
         f"{symbol}: ids went back, the exchange has reset them; start a new database"
         for symbol, sequencer in list(session.intake.sequencers.items())
         if sequencer.went_back
     ]
-    if session.backfill is not None:
-        found += [f"{s} is not repaired: {why}" for s, why in list(session.backfill.errors.items())]
-        found += list(session.backfill.notes.values())
-    if session.history is not None:
-        found += list(session.history.notes.values())
-    found += list(session.errors.values())
-    wait = session.rest.budget.blocked_s if session.rest is not None else 0.0
-    if wait:
-        found.append(f"the exchange asked for silence over REST for {wait:.0f} s more")
-    if abs(session.offset_ms) > LARGE_OFFSET_MS:
-        way = "behind" if session.offset_ms > 0 else "ahead of"
-        seconds = abs(session.offset_ms) / 1000
-        found.append(f"this computer's clock is {seconds:.1f} s {way} the exchange's; corrected")
+    if run is not None:
+        errors = list(run.backfill.errors.items())
+        found += [f"{symbol} is not repaired: {why}" for symbol, why in errors]
+        found += list(run.backfill.notes.values())
+        found += list(run.history.notes.values())
+        found += list(run.revival.errors.values())
+        if run.rest.budget.blocked_s:
+            wait = run.rest.budget.blocked_s
+            found.append(f"the exchange asked for silence over REST for {wait:.0f} s more")
+    if session.time.error:
+        found.append(session.time.error)
+    offset_ms = session.time.offset_ms
+    if abs(offset_ms) > LARGE_OFFSET_MS:
+        way = "behind" if offset_ms > 0 else "ahead of"
+        text = f"this computer's clock is {abs(offset_ms) / 1000:.1f} s {way} the exchange's"
+        found.append(f"{text}; corrected")
     return found

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ingest_fakes import AGG, T0, FakeRest, Ledger, reply, until
 
 from ingest.backfill import Ask, Backfill
+from ingest.depth import Depth
 from ingest.intake import Intake
 from ingest.liveness import Liveness
 from ingest.protocol import Protocol
@@ -50,11 +51,18 @@ class Bench:
             now_ms=self.rest.now_ms,
         )
         self.stalled: list[str] = []
+        self.depth = Depth(
+            self.rest,
+            stream,
+            self.intake,
+            on_filled=lambda symbol: self.backfill.notes.pop(symbol, None),
+        )
         self.backfill = Backfill(
             self.rest,
             stream,
             self.intake,
             self.liveness,
+            depth=self.depth,
             timing=TIMING,
             on_stalled=self.stalled.append,
         )
@@ -266,7 +274,7 @@ def test_a_very_long_hole_is_repaired_newest_first_and_deepened_later(monkeypatc
 
     async def work() -> None:
         bench = Bench(fake, marks=marked(made[9]))
-        monkeypatch.setattr(bench.backfill, "_allowance", lambda *_: 5)
+        monkeypatch.setattr(bench.depth, "allowance", lambda _: 5)
         await repaired(bench)
         longest = bench.backfill._longest()
         assert 1000 <= longest < 19_990
@@ -276,9 +284,9 @@ def test_a_very_long_hole_is_repaired_newest_first_and_deepened_later(monkeypatc
         assert gap.end_ms == made[20_000 - longest].ts_ms
         assert "background" in bench.backfill.notes["BTCUSDT"]
         bench.rest = fake.rest()
-        bench.backfill._rest = bench.rest
-        monkeypatch.setattr(bench.backfill, "_allowance", lambda *_: 1000)
-        await bench.backfill._deepen("BTCUSDT")
+        bench.depth._rest = bench.rest
+        monkeypatch.setattr(bench.depth, "allowance", lambda _: 1000)
+        await bench.depth.deepen("BTCUSDT")
         await bench.rest.close()
         assert bench.ledger.ids("BTCUSDT") == list(range(11, 20_001))
         assert bench.ledger.gaps["BTCUSDT"] == ()
@@ -339,13 +347,13 @@ def test_background_extends_a_first_session_to_the_hour_within_its_allowance():
         bench = Bench(fake)
         await repaired(bench)
         assert bench.ledger.ids("BTCUSDT")[0] > 5000
-        bench.backfill._rest = bench.rest = fake.rest()
-        await bench.backfill._deepen("BTCUSDT")
+        bench.depth._rest = bench.rest = fake.rest()
+        await bench.depth.deepen("BTCUSDT")
         first = bench.ledger.ids("BTCUSDT")[0]
         assert made[first - 1].ts_ms < fake.clock.now_ms - 20 * 60_000
         assert len(fake.asked) < 20
         before = len(fake.asked)
-        await bench.backfill._deepen("BTCUSDT")
+        await bench.depth.deepen("BTCUSDT")
         assert len(fake.asked) == before, "once is enough"
         await bench.rest.close()
 

@@ -281,7 +281,7 @@ def test_hand_over_of_raw_futures_is_no_interruption_and_a_drop_is():
         venue = venue_of(exchange, "futures")
         with Running(venue, Stream.TRADE) as running:
             running.wait_live()
-            for line in running.feed._session.lines:
+            for line in running.feed._session.current.lines:
                 running.feed._loop.call_soon_threadsafe(line.hand_over)
             wait_until(lambda: running.health.reconnects >= 1)
             running.wait_live()

@@ -57,7 +57,7 @@ def replay(frames: list[str], counts: dict[str, int]) -> tuple[Ledger, dict[str,
                 lambda: all(running.health.symbols[s].trades >= n for s, n in counts.items()),
                 timeout_s=60,
             )
-            wait_until(lambda: running.feed._session.lines[0].frames == len(frames))
+            wait_until(lambda: running.feed._session.current.lines[0].frames == len(frames))
             ignored = dict(running.health.ignored)
         return running.ledger, ignored
 
