@@ -443,7 +443,7 @@ def test_black_hole_swallows_everything_and_ends(exchange):
 
 
 def test_black_hole_ends_by_itself(exchange):
-    exchange.set_faults(black_hole={"duration_s": 0.2})
+    exchange.set_faults(black_hole={"duration_s": 1.0})
     with pytest.raises(httpx.TimeoutException):
         httpx.get(exchange.rest_url + "/api/v3/ping", timeout=0.1)
     while httpx.get(exchange.rest_url + "/sim/faults").json()["active"]:
