@@ -1,6 +1,7 @@
 """What stands around every page: banner, hint, status line, toasts, and errors in words."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -154,7 +155,7 @@ def _status_line(parts: Parts) -> None:
         f"{gaps} open gap{'' if gaps == 1 else 's'}",
         time.strftime("%H:%M:%S UTC", time.gmtime(status["server_ms"] / 1000)),
     ]
-    why = str(status.get("message") or "")
+    why = re.sub(r"([\\`*_\[\]$~<>#|:])", r"\\\1", str(status.get("message") or ""))
     line = "&ensp;".join(facts) + (f"  \n{why}" if why and feed != "live" else "")
     st.markdown(f":small[{line}]")
 

@@ -192,14 +192,17 @@ export class Cards {
   /** Grey out what is old: a leg by its own last trade, everything by the feed. */
   tick(view) {
     const now = view.serverNow();
+    const { snapshot, status } = view.state;
     const limit = Math.max(10_000, view.barMs());
+    const lastTrade = (symbol) => status?.symbols?.[symbol]?.last_ts;
+    const known = [lastTrade(snapshot?.y), lastTrade(snapshot?.x)].filter((ts) => ts > 0);
+    const newestTrade = known.length ? Math.max(...known) : snapshot?.ts + view.barMs();
     for (const { spec, node, age } of this.cards.values()) {
-      const symbol = view.state.snapshot?.[spec.leg];
-      const at = spec.leg ? view.state.status?.symbols?.[symbol]?.last_ts : view.state.status?.server_ms;
-      const old = format.known(at) && format.known(now) ? now - at : NaN;
-      const isStale = old > (spec.leg ? limit : 5_000) || view.state.snapshot?.status === "stale";
+      const at = spec.leg ? lastTrade(snapshot?.[spec.leg]) : newestTrade;
+      const old = format.known(at) && at > 0 && format.known(now) ? now - at : NaN;
+      const isStale = old > limit || view.ageMs() > 5_000 || snapshot?.status === "stale";
       setAttribute(node, "data-stale", isStale || null);
-      setText(age, isStale && format.known(old) ? `${format.span(old)} old` : "");
+      setText(age, isStale && old > 1_000 ? `${format.span(old)} old` : "");
     }
   }
 }
