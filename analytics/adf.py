@@ -37,49 +37,53 @@ def schwert_lags(rows: int, *, constant: bool) -> int:
     return min(math.ceil(12 * math.pow(rows / 100, 0.25)), rows // 2 - int(constant) - 1)
 
 
-def adf_test(u: Floats, *, constant: bool = True) -> Adf:
+def adf_test(u: Floats, *, constant: bool = True, lags: int | None = None) -> Adf:
     """Return the Augmented Dickey–Fuller test of a whole series.
 
     Args:
         u: (n,) float64 series, oldest first.
         constant: include an intercept. Without one the p-value is not given (NaN): what to
             compare with depends on where u comes from.
+        lags: number of lagged differences; None = by AIC up to Schwert's bound.
     Returns:
         Adf; NaN where u has a NaN, is constant or too short.
 
     Equal to statsmodels' `adfuller(u, autolag="AIC")` to 1e-8.
     """
-    stat, lags = adf_rows(np.asarray(u, dtype=np.float64)[None, :], constant=constant)
+    rows = np.asarray(u, dtype=np.float64)[None, :]
+    stat, used = adf_rows(rows, constant=constant, lags=lags)
     pvalue = float(mackinnon_pvalue(stat)[0]) if constant else math.nan
-    return Adf(float(stat[0]), pvalue, float(lags[0]))
+    return Adf(float(stat[0]), pvalue, float(used[0]))
 
 
-def adf_rows(u: Floats, *, constant: bool) -> tuple[Floats, Floats]:
+def adf_rows(u: Floats, *, constant: bool, lags: int | None = None) -> tuple[Floats, Floats]:
     """Return the statistic and the lags of the test of each row of a matrix.
 
     Args:
         u: (m, n) float64, one series a row.
         constant: include an intercept.
+        lags: number of lagged differences; None = by AIC up to Schwert's bound.
     Returns:
-        stat, lags, both (m,); NaN where a row has a NaN, is constant or too short.
+        stat, lags used, both (m,); NaN where a row has a NaN, is constant or too short.
     """
     if constant and u.shape[1]:
         u = u - u.mean(axis=1, keepdims=True)
-    return adf_centred(u, constant=constant)
+    return adf_centred(u, constant=constant, lags=lags)
 
 
-def adf_centred(u: Floats, *, constant: bool) -> tuple[Floats, Floats]:
+def adf_centred(u: Floats, *, constant: bool, lags: int | None = None) -> tuple[Floats, Floats]:
     """As `adf_rows`, of rows that are centred already (or have no constant to be centred by)."""
     m, n = u.shape
-    stat, lags = np.full(m, np.nan), np.full(m, np.nan)
-    most = schwert_lags(n, constant=constant)
-    if most < 0:
-        return stat, lags
+    stat, used = np.full(m, np.nan), np.full(m, np.nan)
+    longest = n // 2 - int(constant) - 1
+    most = schwert_lags(n, constant=constant) if lags is None else lags
+    if not 0 <= most <= longest:
+        return stat, used
     u = np.ascontiguousarray(u)
-    _adf(u if u.flags.writeable else u.copy(), most, constant, stat, lags)
-    for k in np.flatnonzero(lags < 0):  # marked: the Gram matrix had lost too many digits
-        stat[k], lags[k] = adf_by_qr(u[k], most, constant=constant)
-    return stat, lags
+    _adf(u if u.flags.writeable else u.copy(), most, constant, lags is None, stat, used)
+    for k in np.flatnonzero(used < 0):  # marked: the Gram matrix had lost too many digits
+        stat[k], used[k] = adf_by_qr(u[k], most, constant=constant, search=lags is None)
+    return stat, used
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -186,7 +190,7 @@ def _widen(u, d, lags, most, square, total, products, level):  # type: ignore[no
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _adf(u_rows, most, constant, stat, lags):  # type: ignore[no-untyped-def]
+def _adf(u_rows, most, constant, search, stat, lags):  # type: ignore[no-untyped-def]
     m, n = u_rows.shape
     d = np.empty(n - 1)
     products, level = np.empty((most + 1, most + 1)), np.empty(most + 1)
@@ -206,7 +210,7 @@ def _adf(u_rows, most, constant, stat, lags):  # type: ignore[no-untyped-def]
         _fill(a, u, most, rows, constant, True, square, total, products, level)
         if not (is_sound and _factor(a, most + 2)):
             continue
-        best = _choose(a, most, rows)
+        best = _choose(a, most, rows) if search else most
         rows = n - 1 - best
         square, total = _widen(u, d, best, most, square, total, products, level)
         _fill(a, u, best, rows, constant, False, square, total, products, level)

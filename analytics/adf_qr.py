@@ -10,13 +10,14 @@ from model import Floats
 _QR_ROWS = 8192
 
 
-def adf_by_qr(u: Floats, most: int, *, constant: bool) -> tuple[float, float]:
+def adf_by_qr(u: Floats, most: int, *, constant: bool, search: bool = True) -> tuple[float, float]:
     """Return statistic and lags of one series' ADF test, by orthogonal factors of its data.
 
     Args:
         u: (n,) float64 series.
         most: largest number of lags tried; all AIC are of the same n − 1 − most rows.
         constant: include an intercept.
+        search: choose by AIC among 0 … most lags; else `most` are used.
     Returns:
         stat, lags; NaN where the columns are dependent up to rounding, or too few.
     """
@@ -34,7 +35,7 @@ def adf_by_qr(u: Floats, most: int, *, constant: bool) -> tuple[float, float]:
         aic = rows * np.log(left[skip:] / rows) + 2 * np.arange(most + 1)
     if not np.isfinite(aic).all():
         return math.nan, math.nan
-    best = int(np.argmin(aic))
+    best = int(np.argmin(aic)) if search else most
     triangle = _triangle(u, best, first=best, constant=constant, level_last=True)
     free = len(u) - 1 - best - best - skip
     diagonal, projected = triangle[-2, -2], triangle[-2, -1]

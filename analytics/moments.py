@@ -120,7 +120,7 @@ def _write(v, s, q, ref, w, mean, sd, standard):  # type: ignore[no-untyped-def]
     for j in range(len(v)):
         offset = s[j] * part
         left = q[j] - s[j] * offset
-        deviation = np.sqrt((0.0 if left < 0.0 else left) * part_sd)
+        deviation = np.sqrt(left * part_sd)
         z = (v[j] - ref - offset) / deviation
         mean[j] = ref + offset if abs(ref + offset) < np.inf else np.nan
         sd[j] = deviation if deviation < np.inf else np.nan

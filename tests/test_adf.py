@@ -78,6 +78,32 @@ def test_adf_of_the_us_economy_equals_statsmodels(column):
     assert (found.stat, found.pvalue) == pytest.approx((stat, pvalue), abs=1e-7)
 
 
+# Stata's dfuller with four lags on US real GDP, as carried by statsmodels' own tests.
+@pytest.mark.parametrize(
+    ("constant", "stat", "pvalue"), [(True, 0.97505319, 0.99399563), (False, 3.5227498, None)]
+)
+def test_adf_equals_stata(constant, stat, pvalue):
+    gdp = macrodata.load_pandas().data["realgdp"].to_numpy()
+    found = adf_test(gdp, constant=constant, lags=4)
+    assert found.stat == pytest.approx(stat, abs=5e-6)
+    assert found.lags == 4
+    if pvalue is not None:
+        assert found.pvalue == pytest.approx(pvalue, abs=5e-6)
+
+
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("lags", [0, 1, 3])
+def test_given_lags_are_used(constant, lags):
+    u = moving_average(200, 1)
+    trend = "c" if constant else "n"
+    want = adfuller(u, maxlag=lags, regression=trend, autolag=None, result_object=False)[0]
+    assert adf_test(u, constant=constant, lags=lags)[::2] == pytest.approx((want, lags), abs=1e-8)
+    by_qr = adf_by_qr(u, lags, constant=constant, search=False)
+    assert by_qr == pytest.approx((want, lags), abs=1e-8)
+    assert np.isnan(adf_test(u[:8], lags=3).stat)
+    assert np.isnan(adf_test(u, lags=-1).stat)
+
+
 def test_adf_is_free_of_level_and_scale():
     """Raw spreads sit at −20,000 and move by cents: centring keeps the digits."""
     u = reverting(300, sd=1.0)

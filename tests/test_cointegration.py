@@ -32,6 +32,18 @@ def test_engle_granger_equals_statsmodels(seed, n, sd):
     assert found.reverse_pvalue == pytest.approx(reverse_pvalue, abs=1e-9)
 
 
+def test_engle_granger_equals_stata():
+    """Stata's egranger with four lags on these numbers, as carried by statsmodels' own tests."""
+    made = np.random.RandomState(123)
+    unit = made.randn(200).cumsum()
+    legs = made.randn(200, 4)
+    legs[:, :2] += unit[:, None]
+    y, x = np.round(legs[:, :2] + np.array([1.0, 0.0]), 4).T
+    forth, _ = residuals(y, x, np.array([199]), 200)
+    stat, _ = adf_rows(forth, constant=False, lags=4)
+    assert stat[0] == pytest.approx(-5.760696844656, rel=1e-11)
+
+
 def test_swapping_the_legs_swaps_the_orientations():
     y, x = tied(200)
     forth, back = engle_granger(y, x), engle_granger(x, y)

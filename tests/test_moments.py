@@ -56,6 +56,17 @@ def test_rolling_mean_sd_recovers_after_a_jump_has_left_the_window():
     np.testing.assert_allclose(standard, want_standard, rtol=1e-9, atol=1e-9)
 
 
+def test_rolling_mean_sd_recovers_from_an_outlier_in_the_first_row():
+    """It leaves with the very first slide: the squares before that must have been noted."""
+    values = walk(200, sd=1e-5)
+    values[0] *= 10
+    rows = [49, 50, 51, 60, 199]
+    _, sd, standard = (c[rows] for c in rolling_mean_sd(values, 50))
+    _, want_sd, want_standard = brute(values, 50, rows)
+    np.testing.assert_allclose(sd, want_sd, rtol=1e-9)
+    np.testing.assert_allclose(standard, want_standard, rtol=1e-9, atol=1e-9)
+
+
 @given(seeds, st.integers(0, 59))
 def test_rolling_mean_sd_never_looks_ahead(seed, t):
     values = walk(60, seed=seed)
@@ -95,6 +106,13 @@ def test_constant_values_have_sd_exactly_zero_and_no_standard():
     assert (sd[129:300] == 0).all()
     assert np.isnan(standard[129:300]).all()
     assert np.isfinite(standard[300:]).all()
+
+
+@given(st.floats(-1e9, 1e9), st.integers(2, 60))
+def test_any_constant_has_sd_exactly_zero(value, window):
+    mean, sd, _ = rolling_mean_sd(np.full(80, value), window)
+    assert (sd[window - 1 :] == 0).all()
+    assert (mean[window - 1 :] == value).all()
 
 
 @pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e-160, 1e150, 1e200, 1e308])

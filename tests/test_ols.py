@@ -64,6 +64,16 @@ def test_rolling_ols_recovers_after_a_jump_has_left_the_window(leg):
         np.testing.assert_allclose(got[rows], want, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("leg", ["y", "x"])
+def test_rolling_ols_recovers_from_an_outlier_in_the_first_row(leg):
+    """It leaves with the very first slide: the squares before that must have been noted."""
+    y, x = walks(200, sd=1e-5)
+    (y if leg == "y" else x)[0] *= 10
+    rows = [49, 50, 51, 60, 199]
+    for got, want in zip(rolling_ols(y, x, 50), brute(y, x, 50, rows), strict=True):
+        np.testing.assert_allclose(got[rows], want, rtol=1e-8, atol=1e-9)
+
+
 @given(seeds, st.integers(0, 59))
 def test_rolling_ols_never_looks_ahead(seed, t):
     y, x = walks(60, seed=seed)

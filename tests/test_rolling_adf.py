@@ -40,6 +40,15 @@ def test_rolling_adf_recovers_after_a_jump_has_left_the_window():
         assert got[i] == pytest.approx(theirs((part - part[0]) * 1e5), rel=1e-6, abs=1e-8)
 
 
+def test_rolling_adf_recovers_from_an_outlier_in_the_first_row():
+    u = walk(200, sd=1e-5, level=0.0)
+    u[0] = np.log(10)
+    got = rolling_adf(u, 50)
+    for i in (49, 50, 51, 52, 60, 199):
+        part = u[i - 49 : i + 1]
+        assert got[i] == pytest.approx(theirs((part - part[-1]) * 1e5), rel=1e-6, abs=1e-8)
+
+
 @given(st.integers(0, 10_000), st.integers(0, 59))
 def test_rolling_adf_never_looks_ahead(seed, t):
     u = walk(60, seed=seed)
