@@ -5,14 +5,17 @@ Test modules load it with `pytest_plugins = ["tests.storage_fixtures"]`.
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from model import Stream
@@ -29,12 +32,25 @@ def _programs() -> Path | None:
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
-def _run(*command: str | Path) -> None:
-    """Run as the user postgres where we are root, as PostgreSQL refuses to run as root."""
-    words = [str(word) for word in command]
+def _as_postgres(*command: str | Path) -> list[str]:
+    """The command as the user postgres where we are root, ending when we do, however we end."""
+    words = ["setpriv", "--pdeathsig", "INT"]
     if os.geteuid() == 0:
-        words = ["runuser", "-u", "postgres", "--", *words]
-    subprocess.run(words, check=True, capture_output=True, timeout=60, cwd="/")
+        words += ["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
+    return [*words, "--", *(str(word) for word in command)]
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    engine = create_engine(url, poolclass=NullPool)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            engine.connect().close()
+            return
+        except OperationalError:
+            assert server.poll() is None, "the PostgreSQL server ended"
+            assert time.monotonic() < deadline, "the PostgreSQL server does not answer"
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
@@ -44,18 +60,26 @@ def postgres_server() -> Iterator[str]:
         yield SERVER_URL
         return
     programs = _programs()
-    if programs is None:
+    if programs is None or shutil.which("setpriv") is None:
         pytest.skip("no PostgreSQL server: set PAIRS_TEST_POSTGRES_URL, or install PostgreSQL")
     folder = Path(tempfile.mkdtemp(prefix="pairs-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-    options = f"-c listen_addresses= -k {folder} -c fsync=off -c max_connections=100"
+    data = folder / "data"
+    url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
     try:
-        _run(programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N")
-        start = ("-D", folder / "data", "-l", folder / "log", "-o", options, "-w", "start")
-        _run(programs / "pg_ctl", *start)
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-        _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+        initdb = _as_postgres(
+            programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"
+        )
+        subprocess.run(initdb, check=True, capture_output=True, timeout=120, cwd="/")
+        options = ("-D", data, "-k", folder, "-h", "", "-F", "-N", "100")
+        server = subprocess.Popen(
+            _as_postgres(programs / "postgres", *options), cwd="/", stderr=subprocess.DEVNULL
+        )
+        _wait_for(url, server)
+        yield url
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
