@@ -316,7 +316,7 @@ def test_lost_ids_are_in_rest_all_the_same(exchange):
     with open_stream(exchange, "btcusdt@aggTrade") as socket:
         got = ids(texts(socket, 200))
     assert got == sorted(got)
-    assert 5 < got[-1] - got[0] + 1 - len(got) < 60
+    assert 0 < got[-1] - got[0] + 1 - len(got) < 100
     assert_rest_is_complete(exchange, got[0], got[-1])
 
 
@@ -347,7 +347,7 @@ def test_non_trades_fill_the_holes_of_futures_ids():
 def test_malformed_frames_arrive_as_text(exchange):
     exchange.set_faults(malformed={"probability": 0.3})
     with open_stream(exchange, "btcusdt@aggTrade") as socket:
-        frames = texts(socket, 200)
+        frames = texts(socket, 1_000)
 
     def parses(text):
         try:
@@ -356,7 +356,7 @@ def test_malformed_frames_arrive_as_text(exchange):
             return False
         return True
 
-    assert 5 < sum(not parses(text) for text in frames) < 150
+    assert 5 < sum(not parses(text) for text in frames) < 500
 
 
 def test_rest_429_is_told_with_retry_after_and_ends(exchange):
