@@ -97,7 +97,7 @@ export class Decision {
     const text = n
       ? `${record.k} of ${n} such entries paid after costs; ${format.number(low * 100, 0)}–${format.percent(high)}`
       : "no past entry of this rule on the loaded history";
-    replace(this.confidence, [
+    renew(this.confidence, [confidence, text], () => [
       row("Confidence", format.percent(confidence), "Share of past entries of this rule that paid, with its 95 % interval."),
       bar, make("p", { class: "pl-sub" }, text)]);
   }
@@ -110,14 +110,14 @@ export class Decision {
         class: "pl-fill", "data-tone": tone,
         style: `width:${format.known(value) ? Math.min(100, (Math.max(0, value) / top) * 100) : 0}%` })),
       make("b", { class: "pl-num" }, format.known(value) ? `${format.number(value, 1)} bps` : "–"));
-    replace(this.edge, [
+    renew(this.edge, [edge, cost, distance], () => [
       line("Expected edge", edge, "long", "Mean gross result of past entries, in bps of gross notional; unknown below 10 entries."),
       line("Round-trip cost", cost, "short", "Fees and slippage of both legs, in and out."),
       line("Distance", distance, "idle", "How far the spread is from the exit level: a distance, not an expectation.")]);
   }
 
   drawGates(gates, active) {
-    replace(this.gates, gates.map((gate) => {
+    renew(this.gates, [gates, active], () => gates.map((gate) => {
       const isOff = Array.isArray(active) && !active.includes(gate.name);
       const mark = isOff ? "○" : gate.passed ? "✓" : "✗";
       const state = isOff ? "off" : gate.passed ? "passed" : "failed";
@@ -133,7 +133,7 @@ export class Decision {
   }
 
   drawReasons(reasons) {
-    replace(this.reasons, reasons.slice(0, 6).map((text) => make("li", {}, text)));
+    renew(this.reasons, reasons, () => reasons.slice(0, 6).map((text) => make("li", {}, text)));
   }
 }
 
@@ -153,13 +153,14 @@ export class Position {
     const side = position?.side ?? "–";
     setAttribute(this.node, "data-side", side);
     if (!position || side === "FLAT" || side === "NEUTRAL") {
-      replace(this.body, [make("p", { class: "pl-flat" }, make("b", {}, "Flat"),
+      renew(this.body, side, () => [make("p", { class: "pl-flat" }, make("b", {}, "Flat"),
         " — enters when z crosses an entry line and every gate passes")]);
       return;
     }
-    replace(this.body, [
+    const coins = format.coins(snapshot, position.qty_y, position.qty_x);
+    renew(this.body, [position, coins, view.isLocal], () => [
       make("p", { class: "pl-headline" }, make("b", { class: "pl-signal" }, side),
-        make("span", { class: "pl-verb pl-num" }, format.coins(snapshot, position.qty_y, position.qty_x))),
+        make("span", { class: "pl-verb pl-num" }, coins)),
       row("Net PnL", money(position.net_pnl), "After fees, slippage and funding, closing now included.", tone(position.net_pnl)),
       row("Gross PnL", money(position.gross_pnl), "Before costs.", tone(position.gross_pnl)),
       row("Entered", `${format.time(position.entry_ts, view.isLocal, { ms: false, day: true })} at z ${format.number(position.entry_z, 2, { sign: true })}`),
@@ -181,8 +182,10 @@ function row(label, value, title, toneName) {
     make("b", { class: "pl-num", "data-tone": toneName }, value));
 }
 
-// Rebuilding a list that did not change would restart tooltips and selections.
-function replace(parent, children) {
-  const next = make("div", {}, ...children);
-  if (next.innerHTML !== parent.innerHTML) parent.replaceChildren(...next.childNodes);
+// Build anew only what `about` says has changed: the rest keeps its tooltips and costs nothing.
+function renew(parent, about, children) {
+  const key = JSON.stringify(about);
+  if (parent.shownKey === key) return;
+  parent.shownKey = key;
+  parent.replaceChildren(...children());
 }

@@ -70,7 +70,8 @@ export class Strip {
     const close = view.state.status?.bar_close_ms;
     this.set("close", format.known(close) && format.known(now) ? countdown(close - now) : "–");
     const age = view.ageMs();
-    this.set("age", format.known(age) ? `${format.span(age)} ago` : "–", age > 5_000 ? "bad" : null);
+    const shown = age < 1_000 ? "just now" : `${format.span(age)} ago`;
+    this.set("age", format.known(age) ? shown : "–", age > 5_000 ? "bad" : null);
   }
 
   set(id, text, tone = null) {
