@@ -178,7 +178,11 @@ class Feed:
             stop.cancel()
             work.cancel()
             (outcome,) = await asyncio.gather(work, return_exceptions=True)
-            if not isinstance(outcome, Exception) or self._stop.is_set():
+            if self._stop.is_set():
+                if isinstance(outcome, Exception):
+                    log.error("the last trades could not be handed on", exc_info=outcome)
+                continue
+            if not isinstance(outcome, Exception):
                 continue
             wait = next(waits)
             self._note_fault(outcome, wait)

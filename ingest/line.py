@@ -2,38 +2,24 @@
 
 Rule 1: the connection is replaced before the exchange cuts it: the new one is opened first, both
 are read for a while, and duplicates fall out by id.
-Rule 2: nothing is awaited between two frames that are already here.
+Rule 2: every wait before a next attempt grows, is cut to a random part of itself, and is told.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
 from typing import Protocol as Interface
-
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidStatus,
-    InvalidURI,
-    WebSocketException,
-)
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
 
 from ingest.backoff import delays
 from ingest.intake import Control
+from ingest.link import Link, open_link
 from ingest.protocol import Ack, Protocol, Shutdown, Text
-from ingest.rest import ExchangeError, is_loopback
+from ingest.rest import ExchangeError
 from ingest.timing import Timing
 
 log = logging.getLogger(__name__)
 
-MAX_FRAME_BYTES = 1 << 24  # larger ones end the connection, smaller ones only get rejected
 REQUEST_PAUSE_S = 0.5  # the exchange takes 5 messages a second, pings and pongs included
 
 
@@ -48,51 +34,6 @@ class LineEvents(Interface):
 
     def lost(self, symbols: Sequence[str]) -> None:
         """These streams ended."""
-
-
-class _Socket(ClientConnection):
-    """A connection that hands on text frames as they are parsed, without queue, task or copy.
-
-    That costs a third less than `recv`, and a frame is never left waiting for the loop's next
-    round. What comes in fragments takes the ordinary way.
-    """
-
-    frames = 0
-    failure: Exception | None = None
-    take: Callable[[Text], Control | None]
-    react: Callable[[Control], None]
-
-    def process_event(self, event: Event) -> None:
-        if event.__class__ is not Frame or event.opcode is not Opcode.TEXT or not event.fin:
-            super().process_event(event)
-        elif self.failure is None:
-            self.frames += 1
-            try:
-                control = self.take(event.data)
-            except Exception as error:  # asyncio would take an OSError for a broken connection
-                self.failure = error
-                self.transport.abort()
-                return
-            if control is not None:
-                self.react(control)
-
-
-@dataclass(slots=True)
-class _Link:
-    """One open socket and the tasks that serve it."""
-
-    socket: _Socket
-    reader: asyncio.Task[str]
-    pinger: asyncio.Task[None]
-
-    async def close(self) -> None:
-        try:
-            with contextlib.suppress(WebSocketException, OSError):
-                await self.socket.close()
-        finally:
-            self.pinger.cancel()
-            self.reader.cancel()
-            await asyncio.gather(self.reader, self.pinger, return_exceptions=True)
 
 
 class Line:
@@ -124,7 +65,7 @@ class Line:
         self.heard_ms = 0
         self.retry_at_s = 0.0
         self._frames_before = 0
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._hand_over = asyncio.Event()
         self._requests: dict[int, list[str]] = {}
         self._request_id = 0
@@ -134,7 +75,7 @@ class Line:
     def frames(self) -> int:
         """Frames received so far."""
         link = self._link
-        return self._frames_before + (link.socket.frames if link is not None else 0)
+        return self._frames_before + (link.frames if link is not None else 0)
 
     async def run(self) -> None:
         """Keep the connection up until cancelled; raises what the owner's `take` raises."""
@@ -165,7 +106,7 @@ class Line:
     def reconnect(self) -> None:
         """Drop the connection; it is opened again at once."""
         if self._link is not None:
-            self._link.socket.transport.abort()
+            self._link.abort()
 
     def hand_over(self) -> None:
         """Replace the connection by a new one without a break."""
@@ -192,9 +133,7 @@ class Line:
         if link is None or self.state != "open":
             return  # the next connection is opened with the new list of streams
         async with self._sending:
-            log.debug("> %s", text)
-            with contextlib.suppress(ConnectionClosed):
-                await link.socket.send(text)
+            await link.send(text)
             await asyncio.sleep(REQUEST_PAUSE_S)
 
     def _waits(self) -> Iterator[float]:
@@ -219,34 +158,20 @@ class Line:
             log.info("Connected to %s", symbol.lower())
         self._events.opened(symbols)
 
-    async def _open(self) -> _Link:
+    async def _open(self) -> Link:
         names = self._protocol.stream_names(self.symbols)
-        url = self._protocol.combined_url(self._base_url, names)
-        try:
-            socket = await connect(
-                url,
-                create_connection=cast(Any, self._make_socket),
-                compression=None,
-                proxy=None if is_loopback(url) else True,
-                open_timeout=self._timing.open_timeout_s,
-                close_timeout=1.0,
-                ping_interval=None,
-                max_size=MAX_FRAME_BYTES,
-            )
-        except InvalidStatus as error:
-            raise _refusal(self._base_url, error.response.status_code) from error
-        except (InvalidHandshake, InvalidURI, OSError, EOFError, TimeoutError) as error:
-            text = f"{self._base_url} did not answer: {error or type(error).__name__}"
-            raise ExchangeError("unreachable", text) from error
-        self.heard_ms = self._now_ms()
-        socket = cast(_Socket, socket)
-        reader = asyncio.create_task(self._read(socket))
-        return _Link(socket, reader, asyncio.create_task(self._ping(socket)))
+        link = await open_link(
+            self._protocol.combined_url(self._base_url, names),
+            take=self._events.take,
+            react=self._react,
+            timing=self._timing,
+            on_heard=self._note_heard,
+        )
+        self._note_heard()
+        return link
 
-    def _make_socket(self, *args: Any, **kwargs: Any) -> _Socket:
-        socket = _Socket(*args, **kwargs)
-        socket.take, socket.react = self._events.take, self._react
-        return socket
+    def _note_heard(self) -> None:
+        self.heard_ms = self._now_ms()
 
     async def _serve(self, opened_s: float) -> str:
         """Stay until the connection is lost, replacing it when due; returns why it was lost."""
@@ -256,9 +181,9 @@ class Line:
             link = self._link
             if not await self._is_due(link, due_s):
                 await link.close()
-                self._frames_before += link.socket.frames
+                self._frames_before += link.frames
                 self._link = None
-                return link.reader.result()
+                return link.ended.result()
             self._hand_over.clear()
             try:
                 fresh = await self._open()
@@ -266,8 +191,8 @@ class Line:
                 due_s = time.monotonic() + next(waits)
                 log.warning("cannot open the next connection yet (%s)", error)
                 continue
-            was_cut = link.reader.done()
-            self._frames_before += link.socket.frames
+            was_cut = link.ended.done()
+            self._frames_before += link.frames
             self._link = fresh
             self.reconnects += 1
             log.info("moved to a new connection")
@@ -275,37 +200,25 @@ class Line:
                 self._events.lost(self.symbols)
                 self._announce(self.symbols)
             try:
-                await asyncio.wait({link.reader}, timeout=self._timing.overlap_s)
+                await asyncio.wait({link.ended}, timeout=self._timing.overlap_s)
             finally:
                 await link.close()
-            if link.reader.done() and not link.reader.cancelled():
-                link.reader.result()  # what the owner raised must be raised
+            if link.ended.done() and not link.ended.cancelled():
+                link.ended.result()  # what the owner raised must be raised
             due_s = time.monotonic() + self._timing.max_age_s
         return "closed"
 
-    async def _is_due(self, link: _Link, due_s: float) -> bool:
+    async def _is_due(self, link: Link, due_s: float) -> bool:
         """Wait until a hand-over is due (True) or the connection is lost (False)."""
         asked = asyncio.create_task(self._hand_over.wait())
         try:
             timeout = max(0.0, due_s - time.monotonic())
             await asyncio.wait(
-                {link.reader, asked}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                {link.ended, asked}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             asked.cancel()
-        return not link.reader.done()
-
-    async def _read(self, socket: _Socket) -> str:
-        """Take in what comes in fragments and wait for the end; returns why it ended."""
-        try:
-            while True:
-                control = socket.take(await socket.recv(decode=False))
-                if control is not None:
-                    self._react(control)
-        except ConnectionClosed as error:
-            if socket.failure is not None:
-                raise socket.failure from None
-            return str(error)
+        return not link.ended.done()
 
     def _react(self, control: Control) -> None:
         if isinstance(control, Shutdown):
@@ -317,29 +230,3 @@ class Line:
         else:
             self.error = f"the exchange refused a request: {control.message} ({control.code})"
             log.warning("%s", self.error)
-
-    async def _ping(self, socket: _Socket) -> None:
-        """Keep `heard_ms` current; end a connection that gives no sign of life."""
-        seen = -1
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                if socket.frames == seen:
-                    pong = await socket.ping()
-                    try:
-                        async with asyncio.timeout(self._timing.dead_s):
-                            await pong
-                    except TimeoutError:
-                        if socket.frames == seen:
-                            log.warning("no sign of life for %g s", self._timing.dead_s)
-                            socket.transport.abort()
-                            return
-                seen, self.heard_ms = socket.frames, self._now_ms()
-                await asyncio.sleep(self._timing.ping_s)
-
-
-def _refusal(base_url: str, status: int) -> ExchangeError:
-    if status == 451:
-        return ExchangeError("blocked", f"{base_url} answered 451: not served to this place")
-    return ExchangeError(
-        "limited" if status in (403, 418, 429) else "server", f"{base_url}: {status}"
-    )
