@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = ["streamlit", "run", "app.py"]
-READY_S = 45.0
+READY_S = 180.0  # the kernels are compiled once, and a busy machine takes its time
 STOP_S = 15.0
 PAGE = "http://127.0.0.1:8501"
 # What a normal run may say above INFO: that the exchange is out of reach, which is true here.
