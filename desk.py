@@ -56,7 +56,15 @@ class Desk:
     # -- life -----------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Load the newest stored bars into memory and start the writer."""
+        """Start the writer and load the newest stored bars into memory.
+
+        Raises:
+            StorageError: another program stores into this database.
+        """
+        self.store.writer.start()
+        self._load()
+
+    def _load(self) -> None:
         marks = self.store.marks()
         for symbol in self._settings.symbols:
             mark, gaps = marks.get(symbol), self.store.gaps(symbol)[symbol]
@@ -70,7 +78,6 @@ class Desk:
                 if len(rows):
                     span = int(rows.ts[0]), int(rows.ts[-1]), len(rows)
                     self._stored[symbol, timeframe] = span
-        self.store.writer.start()
 
     def start(self) -> None:
         """Start the simulated exchange if it is that, then the feed."""
@@ -79,6 +86,9 @@ class Desk:
             self.venue = self.venue.model_copy(
                 update={"ws_url": self.simulator.ws_url, "rest_url": self.simulator.rest_url}
             )
+        self._start_feed()
+
+    def _start_feed(self) -> None:
         self.feed = Feed(
             self.venue,
             self._settings.stream,
@@ -90,6 +100,21 @@ class Desk:
             on_batch=self._take,
         )
         self.feed.start()
+
+    def resync(self) -> None:
+        """Take up again from what is stored, after the writer had to drop trades.
+
+        The feed fetches by id whatever lies between; bars in memory are made anew, as they hold
+        trades that were never stored.
+        """
+        log.warning("trades were dropped while storing was not possible: fetching them by id")
+        if self.feed is not None:
+            self.feed.stop()
+        if not self.store.writer.resync():
+            log.warning("the database still cannot be written; trying again")
+        self.book = BarBook(self._settings.symbols, rows=self._settings.history_bars + SPARE_ROWS)
+        self._load()
+        self._start_feed()
 
     def close(self) -> None:
         """Stop the feed, commit what arrived, close the database; idempotent."""

@@ -47,13 +47,14 @@ class Services:
         """Build the parts for the venue set; nothing runs yet.
 
         Raises:
-            StorageError: the database cannot be opened.
+            StorageError: the database cannot be opened, or another program stores into it.
         """
         self.settings = settings
         self.started_ms = int(time.time() * 1000)
         self.is_closed = False
         self._switching = threading.Lock()
         self.desk = Desk(settings, self._first_venue(), on_arrival=self._arrived)
+        self.desk.open()
         self.warming = Warming()
         self.engine = Engine(
             self.desk,
@@ -74,7 +75,7 @@ class Services:
         if self._boot.ident is not None:
             return
         self.warming.start()
-        self.desk.open()
+        self.engine.subscribe(self._heal)
         self.engine.subscribe(self.recorder.tick)
         self.engine.subscribe(self.alerts.tick)
         self.notifier.start()
@@ -139,6 +140,17 @@ class Services:
             self.alerts.use(self.desk.store)
             self.notifier.use(self.desk.store)
             self.desk.start()
+
+    def _heal(self) -> None:
+        """Called after each tick: once the writer has dropped trades, fetch them again."""
+        if self.desk.store.writer.needs_resync and not self._switching.locked():
+            threading.Thread(target=self._resync, name="resync", daemon=True).start()
+
+    def _resync(self) -> None:
+        with self._switching:
+            if not self.is_closed and self.desk.store.writer.needs_resync:
+                self.desk.resync()
+                self.engine.use(self.desk)
 
     def try_binance(self) -> str:
         """Probe Binance and move there if it answers. Returns "" or the reason why not."""

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from model import ConfigError, Timeframe
+from model import ConfigError, StorageError, Timeframe
 from params import Params
 from services import Services
 from settings import Settings
@@ -103,6 +103,27 @@ def test_close_ends_every_thread_and_may_be_repeated(start):
     left = {t.name for t in threading.enumerate()}
     assert not left & {"engine", "feed", "storage-writer", "boot"}
     assert services.health()["status"] == "down"
+
+
+@pytest.mark.slow
+def test_second_app_on_one_database_is_refused_in_a_sentence(start, tmp_path):
+    start(venue="simulated")
+    with pytest.raises(StorageError, match="process"):
+        Services(settings_of(tmp_path, venue="simulated"))
+
+
+@pytest.mark.slow
+def test_trades_the_writer_dropped_are_fetched_again(start):
+    services = start(venue="simulated")
+    wait_until(lambda: services.health()["status"] == "ok")
+    writer, feed = services.store.writer, services.feed
+    writer._inbox.needs_resync = True  # as when two million trades wait for a full disk
+    wait_until(lambda: not writer.needs_resync and services.feed is not feed)
+    wait_until(lambda: services.health()["status"] == "ok")
+    marks = services.store.marks()
+    wait_until(lambda: services.store.marks()["BTCUSDT"].next_id > marks["BTCUSDT"].next_id)
+    ids = [n for block in services.store.read_trades("BTCUSDT") for n in block.ids.tolist()]
+    assert ids == list(range(ids[0], ids[-1] + 1))
 
 
 @pytest.mark.slow
