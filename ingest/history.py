@@ -12,13 +12,12 @@ last minutes only, since an hour of them can cost the whole budget of a minute.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from ingest.rest import PAGE_ROWS, ExchangeError, Rest
 from ingest.rollup import Seconds
-from ingest.spans import Spans
+from ingest.seams import Seam, Seams
 from ingest.weights import BACKGROUND, HISTORY
-from model import Bar, DataError, Gap, Market, Quality, Stream, Timeframe, Trade
+from model import Bar, DataError, Market, Quality, Stream, Timeframe, Trade
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,6 @@ LONGEST_SECONDS_MS = 600_000
 HOUR_MS = 3_600_000
 FAILED_AGAIN_MS = 30_000
 SEAM_POLL_S = 0.25
-EDGE_BUCKETS = 5
 # So much earlier is asked for, so that a second without a trade has a price to repeat.
 LEAD_MS = 10_000
 
@@ -38,21 +36,12 @@ Stored = Mapping[Key, tuple[int, int, int]]
 Start = Callable[[str, Timeframe], Awaitable[None]]
 
 
-class Seam(NamedTuple):
-    """Buckets [start, end) of one symbol and timeframe to fetch at `due_ms`."""
-
-    due_ms: int
-    symbol: str
-    timeframe: Timeframe
-    start: int
-    end: int
-
-
 class History:
     """Fetches candles and hands them to `on_bars`.
 
     Attributes:
         pending: requests of the first two passes still to come. notes: failures in words.
+        seams: the buckets planned to be fetched later.
     """
 
     def __init__(
@@ -70,13 +59,11 @@ class History:
         A candle is final `delay_s` after its end. A gap may still change for `settle_s`.
         """
         self._rest, self._bars, self._on_bars = rest, bars, on_bars
-        self._delay_ms, self._settle_ms = round(delay_s * 1000), round(settle_s * 1000)
+        self._delay_ms = round(delay_s * 1000)
+        self.seams = Seams(bars=bars, delay_ms=self._delay_ms, settle_ms=round(settle_s * 1000))
         self._has_seconds = rest.market is Market.SPOT
         # Aggregates that are ingested anyway reach back far enough by themselves.
         self._makes_seconds = not self._has_seconds and stream is Stream.TRADE
-        self._done: dict[Key, Spans] = {}
-        self._gaps: dict[str, tuple[Gap, ...]] = {}
-        self._seams: list[Seam] = []
         self._slots = asyncio.Semaphore(AT_ONCE)
         self.pending = 0
         self.notes: dict[Key, str] = {}
@@ -171,7 +158,7 @@ class History:
             ]
             if closed:
                 self._on_bars(closed)
-                self._spans(symbol, timeframe).add(at, closed[-1].ts + timeframe.ms)
+                self.seams.note_done(symbol, timeframe, at, closed[-1].ts + timeframe.ms)
                 count += len(closed)
             if after <= at:
                 break
@@ -207,52 +194,13 @@ class History:
             trades += page.trades
         return seconds((trade for trade in trades if trade.ts_ms < end), first, end)
 
-    def _spans(self, symbol: str, timeframe: Timeframe) -> Spans:
-        return self._done.setdefault((symbol, timeframe), Spans())
-
     # -- seams ----------------------------------------------------------------------------------
-
-    def begin(self, symbol: str, before_ms: int) -> None:
-        """Regard the seams of `symbol` before `before_ms` as dealt with by an earlier session."""
-        for timeframe in Timeframe:
-            self._spans(symbol, timeframe).add(0, before_ms - before_ms % timeframe.ms)
-
-    def note(self, symbol: str, gaps: tuple[Gap, ...]) -> None:
-        """Plan the fetching of every bucket that overlaps a gap that was given up."""
-        self._gaps[symbol] = gaps
-        soon = self._rest.now_ms() + self._settle_ms
-        for gap in gaps:
-            if gap.state == "open":
-                continue
-            for timeframe in Timeframe:
-                tf_ms = timeframe.ms
-                end = gap.end_ms - gap.end_ms % tf_ms + tf_ms
-                # What lies before everything is history, up to shortly before it was asked for.
-                longest = self._bars if gap.start_ms else 1 + EDGE_BUCKETS
-                start = max(gap.start_ms, end - longest * tf_ms)
-                spans = self._spans(symbol, timeframe)
-                for low, high in spans.missing(start - start % tf_ms, end):
-                    # The last bucket may still be forming; those before it need not wait for it.
-                    for a, b in ((low, high - tf_ms), (high - tf_ms, high)):
-                        if a < b:
-                            due = max(soon, b + self._delay_ms)
-                            self._seams.append(Seam(due, symbol, timeframe, a, b))
-                spans.add(start - start % tf_ms, end)
-
-    def forget(self, symbol: str) -> None:
-        """Drop what was planned for `symbol`."""
-        self._seams = [seam for seam in self._seams if seam.symbol != symbol]
-        self._gaps.pop(symbol, None)
 
     async def run_seams(self) -> None:
         """Fetch seams when they are due, until cancelled."""
         while True:
-            now_ms = self._rest.now_ms()
-            due = [seam for seam in self._seams if seam.due_ms <= now_ms]
-            self._seams = [seam for seam in self._seams if seam.due_ms > now_ms]
-            for seam in due:
-                if any(_overlaps(seam, gap) for gap in self._gaps.get(seam.symbol, ())):
-                    await self._fetch_seam(seam)
+            for seam in self.seams.take_due(self._rest.now_ms()):
+                await self._fetch_seam(seam)
             await asyncio.sleep(SEAM_POLL_S)
 
     async def _fetch_seam(self, seam: Seam) -> None:
@@ -263,12 +211,7 @@ class History:
         except (ExchangeError, DataError) as error:
             self.notes[symbol, timeframe] = f"{symbol} {timeframe.value}: {error}"
             if not (isinstance(error, ExchangeError) and error.kind == "refused"):
-                again = self._rest.now_ms() + FAILED_AGAIN_MS
-                self._seams.append(seam._replace(due_ms=again))
-
-
-def _overlaps(seam: Seam, gap: Gap) -> bool:
-    return gap.state != "open" and seam.start <= gap.end_ms and gap.start_ms < seam.end
+                self.seams.put_back(seam, self._rest.now_ms() + FAILED_AGAIN_MS)
 
 
 def seconds(trades: Iterable[Trade], start_ms: int, end_ms: int) -> list[Bar]:

@@ -9,7 +9,6 @@ Trades themselves are not handed on: their ids would claim a coverage the stream
 
 import contextlib
 import csv
-import datetime
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,21 +17,17 @@ from functools import partial
 from pathlib import Path
 
 from ingest.bulk import Limits, Lines, open_lines, verify_checksum
+from ingest.filenames import INTERVALS, identify
 from ingest.protocol import Kline, Protocol, Rejected
-from ingest.rollup import WINDOW_MS, Rollup, Seconds
-from ingest.sequencer import LooseSequencer, Sequencer
+from ingest.rollup import Rollup
 from ingest.tables import Columns, Kind, RowError, any_time_ms, kline_row, ohlc_row, trade_row
-from model import Bar, Batch, DataError, Gap, Market, Quality, Stream, Timeframe, Trade
+from ingest.tradebars import TradeBars
+from model import Bar, Batch, DataError, Market, Quality, Stream, Timeframe, Trade
 
 BATCH_BARS = 1000
 LOOK_EVERY = 2000
 SHOWN_ERRORS = 20
-_NAME = re.compile(
-    r"(?P<symbol>[A-Z0-9]{2,20})-(?P<what>trades|aggTrades|\d+[a-zA-Z]+)"
-    r"-(?P<date>\d{4}-\d{2}(?:-\d{2})?)(?!\d)"
-)
 Row = tuple[int, list[str]]
-_INTERVALS = {timeframe.value: timeframe for timeframe in Timeframe}
 _JSON_START = re.compile(r"^[0-9.]*:?\s*(?=\{)")
 
 
@@ -61,65 +56,6 @@ class Report:
     error_count: int = 0
     errors: list[str] = field(default_factory=list)
     is_cancelled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a file holds, by its name and what the caller says.
-
-    Attributes:
-        since_ms, until_ms: the span a bulk file covers wholly, None if its name does not say.
-    """
-
-    kind: Kind
-    symbol: str
-    timeframe: Timeframe | None
-    since_ms: int | None
-    until_ms: int | None
-
-
-def identify(
-    path: Path,
-    *,
-    kind: Kind | None = None,
-    symbol: str | None = None,
-    timeframe: Timeframe | None = None,
-) -> Source:
-    """Tell what a file holds by its name; what the caller gives wins.
-
-    Raises:
-        DataError: the name does not say enough, or the interval is not one of ours.
-    """
-    match = _NAME.search(path.name)
-    since, until = _span(match["date"]) if match else (None, None)
-    if match and kind is None:
-        what = match["what"]
-        kind = "trades" if what == "trades" else "aggTrades" if what == "aggTrades" else "klines"
-    if match and kind == "klines" and timeframe is None:
-        timeframe = _INTERVALS.get(match["what"])
-        if timeframe is None:
-            allowed = ", ".join(_INTERVALS)
-            raise DataError(f"interval must be one of {allowed}, was {match['what']}")
-    if kind is None:
-        is_frames = re.search(r"\.(ndjson|jsonl|json|ws)\b", path.name) is not None
-        kind = "frames" if is_frames else "ohlc"
-    leading = re.match(r"([A-Z0-9]{5,20})[_.-]", path.name)
-    found = symbol or (match["symbol"] if match else leading[1] if leading else "")
-    if not found and kind != "frames":
-        raise DataError(f"symbol must be given: the name {path.name!r} does not tell it")
-    if kind == "klines" and timeframe is None:
-        raise DataError(f"timeframe must be given: the name {path.name!r} does not tell it")
-    return Source(kind, found.upper(), timeframe, since, until)
-
-
-def _span(date: str) -> tuple[int, int]:
-    start = datetime.datetime.fromisoformat(date if len(date) > 7 else f"{date}-01")
-    start = start.replace(tzinfo=datetime.UTC)
-    if len(date) > 7:
-        end = start + datetime.timedelta(days=1)
-    else:
-        end = (start + datetime.timedelta(days=32)).replace(day=1)
-    return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000
 
 
 class Importer:
@@ -160,7 +96,7 @@ class Importer:
         self.source = identify(path, kind=kind, symbol=symbol, timeframe=timeframe)
         symbols = (self.source.symbol,) if self.source.symbol else ()
         self.report = Report(path.name, self.source.kind, symbols)
-        self._makers: dict[str, _FromTrades] = {}
+        self._makers: dict[str, TradeBars] = {}
 
     def batches(self) -> Iterator[Batch]:
         """Yield the bars of the file, up to a thousand at a time.
@@ -272,10 +208,10 @@ class Importer:
             elif isinstance(event, Rejected):
                 self._note(lines.number, RowError(f"{event.reason}: {text[:60]!r}"))
 
-    def _maker(self, symbol: str, is_loose: bool) -> "_FromTrades":
+    def _maker(self, symbol: str, is_loose: bool) -> "TradeBars":
         maker = self._makers.get(symbol)
         if maker is None:
-            maker = self._makers[symbol] = _FromTrades(symbol, is_loose, self.source.since_ms)
+            maker = self._makers[symbol] = TradeBars(symbol, is_loose, self.source.since_ms)
             self.report.symbols = tuple(self._makers)
         return maker
 
@@ -324,38 +260,6 @@ def _ohlc(columns: Columns, symbol: str, timeframe: Timeframe, row: list[str]) -
     return ohlc_row(row, columns, symbol, timeframe)
 
 
-class _FromTrades:
-    """Trades of one symbol to bars of every timeframe."""
-
-    def __init__(self, symbol: str, is_loose: bool, since_ms: int | None) -> None:
-        self.sequencer = (LooseSequencer if is_loose else Sequencer)(symbol)
-        self.seconds = Seconds(symbol, Quality.IMPORTED, since_ms=since_ms)
-        self._rollup = Rollup(Timeframe.S1, since_ms=since_ms)
-        self._doubts: Sequence[tuple[int, int]] = ()
-
-    def add(self, trade: Trade) -> list[Bar]:
-        sequencer = self.sequencer
-        if not sequencer.accept(trade):
-            return []
-        if sequencer.has_new_gaps:
-            sequencer.has_new_gaps = False
-            self._note_doubts(trade.ts_ms)
-        bars = self.seconds.add(trade, self._doubts)
-        return bars + self._rollup.add(bars) if bars else bars
-
-    def finish(self, until_ms: int | None) -> list[Bar]:
-        bars = self.seconds.finish(until_ms, self._doubts)
-        return bars + self._rollup.add(bars) + self._rollup.finish()
-
-    def _note_doubts(self, now_ms: int) -> None:
-        """Keep the gaps that are still ahead of the candles, and forget the others."""
-        gaps = self.sequencer.open_gaps
-        near: list[Gap] = [gap for gap in gaps if gap.end_ms >= now_ms - 2 * WINDOW_MS]
-        if len(near) < len(gaps):
-            self.sequencer.restore(self.sequencer.mark, near)
-        self._doubts = [(gap.start_ms, gap.end_ms) for gap in near]
-
-
 def _infer_timeframe(rows: Sequence[Row], columns: Columns) -> Timeframe:
     times = []
     for _, row in rows:
@@ -366,5 +270,5 @@ def _infer_timeframe(rows: Sequence[Row], columns: Columns) -> Timeframe:
     for timeframe in Timeframe:
         if timeframe.ms == shortest:
             return timeframe
-    allowed = ", ".join(_INTERVALS)
+    allowed = ", ".join(INTERVALS)
     raise DataError(f"rows must be {allowed} apart, were {shortest / 1000:g} s; give a timeframe")

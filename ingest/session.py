@@ -176,7 +176,7 @@ class Session:
         for symbol, sequencer in self.intake.sequencers.items():
             mark = self._marks.get(symbol)
             if mark is not None:
-                run.history.begin(symbol, mark.last_ts_ms - SEAM_MARGIN_MS)
+                run.history.seams.begin(symbol, mark.last_ts_ms - SEAM_MARGIN_MS)
             self._gaps_changed(symbol, sequencer.gaps)
 
     def _open_lines(self, run: Run, symbols: Sequence[str]) -> None:
@@ -227,7 +227,7 @@ class Session:
     def _gaps_changed(self, symbol: str, gaps: tuple[Gap, ...]) -> None:
         if self.current is None:
             return
-        self.current.history.note(symbol, gaps)
+        self.current.history.seams.note(symbol, gaps, self.time.now_ms())
         if symbol not in self._gaps_due and any(gap.state == "open" for gap in gaps):
             # Frames that only overtook one another fill the gap by themselves.
             self._gaps_due.add(symbol)
@@ -312,7 +312,7 @@ class Session:
         self.roster.unknown.discard(symbol)
         line = run.line_of(symbol)
         run.backfill.forget(symbol)
-        run.history.forget(symbol)
+        run.history.seams.forget(symbol)
         self.intake.remove(symbol)
         self.liveness.remove(symbol)
         if line is not None:

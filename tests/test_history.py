@@ -33,6 +33,10 @@ class Bench:
             assert bar.ts + bar.timeframe.ms <= self.rest.now_ms() - 2000, "closed and final"
             self.bars[bar.symbol, bar.timeframe, bar.ts] = bar
 
+    def note(self, symbol: str, gaps: tuple[Gap, ...]) -> None:
+        """Tell of gaps, now."""
+        self.history.seams.note(symbol, gaps, self.rest.now_ms())
+
     def held(self, timeframe: Timeframe, symbol: str = "BTCUSDT") -> list[int]:
         """Open times held, ascending."""
         return sorted(ts for name, tf, ts in self.bars if (name, tf) == (symbol, timeframe))
@@ -178,8 +182,8 @@ def test_seams_are_fetched_once_closed_for_every_timeframe(fake):
     gap = Gap("BTCUSDT", 5, 9, T0 - 30_000, T0 + 3000, "given_up")
 
     async def work() -> None:
-        bench.history.note("BTCUSDT", (gap,))
-        bench.history.note("BTCUSDT", (gap,))
+        bench.note("BTCUSDT", (gap,))
+        bench.note("BTCUSDT", (gap,))
         task = asyncio.create_task(bench.history.run_seams())
         fake.clock.now_ms = T0 + 20_000
         await until(lambda: len(bench.held(S1)) >= 34)
@@ -208,7 +212,7 @@ def test_a_gap_that_has_just_ended_is_fetched_to_its_end(fake):
     gap = Gap("BTCUSDT", 5, 9, T0 - 500, T0 + 3400, "given_up")
 
     async def work() -> None:
-        bench.history.note("BTCUSDT", (gap,))
+        bench.note("BTCUSDT", (gap,))
         task = asyncio.create_task(bench.history.run_seams())
         for _ in range(12):
             fake.clock.now_ms += 1000
@@ -217,7 +221,7 @@ def test_a_gap_that_has_just_ended_is_fetched_to_its_end(fake):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    bench.history._settle_ms = 100
+    bench.history.seams._settle_ms = 100
     run(bench, work)
     assert bench.held(S1) == list(range(T0 - 1000, T0 + 4000, 1000))
 
@@ -228,7 +232,7 @@ def test_only_the_end_of_the_permanent_gap_is_a_seam_and_open_gaps_are_none(fake
     still_open = Gap("BTCUSDT", 1, 2, T0 - 900_000, T0 - 800_000)
 
     async def work() -> None:
-        bench.history.note("BTCUSDT", (permanent, still_open))
+        bench.note("BTCUSDT", (permanent, still_open))
         fake.clock.now_ms = T0 + 2 * HOUR
         task = asyncio.create_task(bench.history.run_seams())
         await until(lambda: all(len(bench.held(timeframe)) == 6 for timeframe in Timeframe))
@@ -246,8 +250,8 @@ def test_a_seam_repaired_in_the_meantime_is_not_fetched(fake):
     gap = Gap("BTCUSDT", 5, 9, T0 - 30_000, T0 + 3000, "given_up")
 
     async def work() -> None:
-        bench.history.note("BTCUSDT", (gap,))
-        bench.history.note("BTCUSDT", ())
+        bench.note("BTCUSDT", (gap,))
+        bench.note("BTCUSDT", ())
         fake.clock.now_ms = T0 + 2 * HOUR
         task = asyncio.create_task(bench.history.run_seams())
         await asyncio.sleep(0.05)
@@ -260,23 +264,23 @@ def test_a_seam_repaired_in_the_meantime_is_not_fetched(fake):
 
 def test_seams_of_an_earlier_session_are_left_alone(fake):
     bench = Bench(fake)
-    bench.history.begin("BTCUSDT", T0 - 10 * HOUR)
-    bench.history.note(
-        "BTCUSDT", (Gap("BTCUSDT", 5, 9, T0 - 20 * HOUR, T0 - 15 * HOUR, "given_up"),)
-    )
-    assert bench.history._seams == []
+    bench.history.seams.begin("BTCUSDT", T0 - 10 * HOUR)
+    bench.note("BTCUSDT", (Gap("BTCUSDT", 5, 9, T0 - 20 * HOUR, T0 - 15 * HOUR, "given_up"),))
+    assert bench.history.seams.planned == []
     run(bench, lambda: asyncio.sleep(0))
 
 
 def test_a_seam_that_fails_is_asked_for_again(fake):
     bench = Bench(fake)
     gap = Gap("BTCUSDT", 5, 9, T0 - 500, T0 - 400, "given_up")
-    bench.history.begin("BTCUSDT", 0)
+    bench.history.seams.begin("BTCUSDT", 0)
     fake.answers = [reply({}, status=503)] * 4
 
     async def work() -> None:
-        bench.history.note("BTCUSDT", (gap,))
-        bench.history._seams = [seam for seam in bench.history._seams if seam.timeframe is M1]
+        bench.note("BTCUSDT", (gap,))
+        bench.history.seams.planned = [
+            seam for seam in bench.history.seams.planned if seam.timeframe is M1
+        ]
         task = asyncio.create_task(bench.history.run_seams())
         fake.clock.now_ms = T0 + 62_000
         await until(lambda: ("BTCUSDT", M1) in bench.history.notes)
@@ -341,7 +345,7 @@ def test_futures_aggregates_need_no_made_up_seconds_at_start_but_for_seams():
     async def work() -> None:
         await bench.history.load_newest(["BTCUSDT"], {})
         assert bench.held(S1) == []
-        bench.history.note("BTCUSDT", (gap,))
+        bench.note("BTCUSDT", (gap,))
         fake.clock.now_ms += 10_000
         task = asyncio.create_task(bench.history.run_seams())
         await until(lambda: len(bench.held(S1)) >= 10)

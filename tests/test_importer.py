@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ingest.bulk import Limits, verify_checksum
-from ingest.importer import Importer, identify
+from ingest.filenames import identify
+from ingest.importer import Importer
 from ingest.tables import any_time_ms, time_ms
 from model import Bar, DataError, Market, Quality, Stream, Timeframe
 
