@@ -35,6 +35,12 @@ def test_funding_falls_at_00_08_and_16_utc():
     assert rates[8] == pytest.approx(1e-4)
 
 
+def test_funding_falls_on_the_very_minute():
+    minutes = START_MS + 60_000 * np.arange(24 * 60)
+    rates = due(minutes, timeframe=Timeframe.M1)
+    assert np.flatnonzero(rates).tolist() == [0, 480, 960]
+
+
 def test_funding_of_a_missing_hour_falls_on_the_next_row():
     rates = due(np.delete(HOURS, [8, 9]))
     assert HOURS[np.flatnonzero(rates)].tolist()[:1] == [START_MS]

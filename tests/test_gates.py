@@ -114,6 +114,18 @@ def test_worth_it_compares_the_mean_edge_with_the_round_trip():
     assert (gate.passed, gate.value, gate.limit) == (False, 19.9, 20.0)
 
 
+@pytest.mark.parametrize(("timeframe", "limit"), [("1s", 10), ("1m", 60), ("1h", 3600)])
+def test_fresh_is_ten_seconds_or_one_bar(timeframe, limit):
+    rule = Params.parse({"timeframe": timeframe})
+    assert gates_on({}, rule)["fresh"].text == f"Both legs traded within {limit} s."
+    stale = gates_on({"fresh": False}, rule)["fresh"].text
+    assert stale == f"Not both legs traded within {limit} s."
+
+
+def test_tests_run_at_time_zero_are_known():
+    assert gates_on({"tests_ts": 0})["warm"].passed
+
+
 def test_worth_it_fails_below_ten_entries_and_says_so():
     gate = gates_on({}, past=a_history(100, n=9))["worth_it"]
     assert not gate.passed

@@ -102,6 +102,11 @@ CASES = {
         BASE._replace(is_reentry=True),
         [0, -1],
     ),
+    "re-entry not at the level itself": (
+        [2.5, 2.0, 1.9],
+        BASE._replace(is_reentry=True),
+        [0, 0, -1],
+    ),
     "long re-entry": ([-2.5, -1.9], BASE._replace(is_reentry=True), [0, 1]),
 }
 
@@ -181,6 +186,10 @@ def test_rows_asked_about_are_passed_on_to_a_walk_with_codes_unchanged():
     got = walk(*args, asked=np.array([1, 2]), with_rows=True)
     assert got.ungated.tolist() == [-1, -1, -1]
     assert walk(*args, asked=np.array([1, 2]), lo=2).entry_row.tolist() == [2]
+
+
+def test_a_single_row_has_its_codes():
+    assert run([2.5]).position.tolist() == [-1]
 
 
 def test_walk_starts_flat_at_lo_and_ends_before_hi():

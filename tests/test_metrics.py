@@ -11,6 +11,7 @@ from test_backtest import random_rule, series_for
 
 from analytics.backtest import backtest
 from analytics.metrics import curve, measure, named
+from analytics.sharpe import bootstrap_interval, hourly_changes
 from analytics.trades import Trades
 from model import Market
 from params import Params
@@ -160,6 +161,10 @@ def test_sharpe_interval_holds_the_sharpe_and_remembers_its_seed():
     net = result.metrics.net
     assert net.sharpe_low_annual < net.sharpe_annual < net.sharpe_high_annual
     assert result.seed == 11
+    changes = hourly_changes(result.equity.ts, result.equity.net, 10_000.0)
+    year = math.sqrt(365 * 24)
+    low, high = bootstrap_interval(changes, seed=11)
+    assert (net.sharpe_low_annual, net.sharpe_high_annual) == (low * year, high * year)
     again = backtest(series, params, market=Market.SPOT, seed=11).metrics.net
     assert repr(again) == repr(net)
 
