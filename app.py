@@ -10,12 +10,15 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import plotly
 import streamlit as st
+from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from streamlit.runtime.pages_manager import PagesManager
 
 from api.app import create_api
 from api.push import push_route
@@ -56,13 +59,22 @@ async def lifespan(_app: object) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(shutdown)
 
 
-class CachedFiles(StaticFiles):
-    """Static files a browser may keep: their addresses carry a version."""
+class Files(StaticFiles):
+    """Static files with a word on how long a browser may keep them without asking."""
 
-    def file_response(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def __init__(self, directory: Path, cache_control: str) -> None:
+        super().__init__(directory=directory)
+        self._cache_control = cache_control
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Answer as usual, and say it."""
         response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "public, max-age=86400"
+        response.headers["Cache-Control"] = self._cache_control
         return response
+
+
+# A folder named pages/ would make Streamlit run the first link after a start its old way.
+PagesManager.uses_pages_directory = False
 
 
 app = st.App(
@@ -71,8 +83,9 @@ app = st.App(
     routes=[
         push_route(services),
         Mount("/api", app=create_api(services)),
-        Mount("/assets/plotly", app=CachedFiles(directory=PLOTLY)),
-        Mount("/assets/ui", app=CachedFiles(directory=HERE / "ui" / "assets")),
+        Mount("/assets/plotly", app=Files(PLOTLY, "public, max-age=86400")),
+        # Our modules import one another by name: always asked for again, so never of two versions.
+        Mount("/assets/ui", app=Files(HERE / "ui" / "assets", "no-cache")),
     ],
     middleware=guards(_parts.settings),
 )

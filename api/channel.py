@@ -22,7 +22,7 @@ from api.columns import quality_names
 from api.pieces import Log, Piece, Rows, SeqSource
 from api.ports import GetServices, Services, View
 from api.responses import encode
-from model import Bars, Ints, Trade
+from model import Bars, Ints, Snapshot, Trade
 from params import Params
 
 COLUMNS = (
@@ -47,6 +47,7 @@ SOURCES = {"beta_se": "beta_kalman_se"}
 MAX_TICKS = 200
 MAX_EVENTS = 50
 MAX_SEQS = 5000
+MOVING = ("forming", "position")  # parts of a snapshot that change with every trade
 STATUS_EVERY_MS = 1000
 STATUS_NEWS = ("feed", "venue", "simulated", "gaps_open", "message", "rule_differs", "bar_close_ms")
 
@@ -66,7 +67,8 @@ class Channel:
         self._rows: Rows | None = None
         self._status: dict[str, Any] = {}
         self._status_changed, self._status_ms = 0, 0
-        self._snapshot, self._marks = Piece(), Piece()
+        self._snapshot, self._moving, self._marks = Piece(), Piece(), Piece()
+        self._settled = Piece()
         self._marks_of = (-1, 0)
         self._candles: dict[str, Piece] = {}
         self._closed_candles: dict[str, Piece] = {}
@@ -94,7 +96,7 @@ class Channel:
         seq = self._seqs.next()
         with self._lock:
             is_new = self._take_rows(view, seq)
-            is_new |= self._snapshot.put(snapshot_json(view.snapshot), seq)
+            is_new |= self._take_snapshot(view.snapshot, seq)
             is_new |= self._take_marks(services, view, seq)
             is_new |= self._take_market(services, seq)
             is_new |= self._take_events(services, seq)
@@ -202,6 +204,14 @@ class Channel:
             is_new |= log.put([(_tick_key(tick), _tick(tick)) for tick in ticks], seq)
         return is_new
 
+    def _take_snapshot(self, snapshot: Snapshot, seq: int) -> bool:
+        whole = snapshot_json(snapshot)
+        is_new = self._snapshot.put(whole, seq)
+        # Most ticks move the forming row and the position's PnL only: those go alone.
+        self._moving.put({name: whole.pop(name) for name in MOVING}, seq)
+        self._settled.put(whole, seq)
+        return is_new
+
     def _take_events(self, services: Services, seq: int) -> bool:
         events = services.alerts.recent_events()
         return self._events.put([(event["id"], event) for event in reversed(events)], seq)
@@ -224,9 +234,12 @@ class Channel:
         parts: dict[str, Any] = {"simulated": self._status.get("simulated", False)}
         if self._status_changed > seq:
             parts["status"] = self._status
-        for name, piece in (("snapshot", self._snapshot), ("marks", self._marks)):
-            if piece.changed > seq:
-                parts[name] = orjson.Fragment(piece.text)
+        if self._settled.changed > seq:
+            parts["snapshot"] = orjson.Fragment(self._snapshot.text)
+        elif self._moving.changed > seq:
+            parts["moving"] = orjson.Fragment(self._moving.text)
+        if self._marks.changed > seq:
+            parts["marks"] = orjson.Fragment(self._marks.text)
         for name, held in (
             ("candles", self._candles),
             ("closed_candles", self._closed_candles),

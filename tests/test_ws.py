@@ -55,6 +55,8 @@ class Page:
         for name in ("snapshot", "marks", "status", "params", "simulated"):
             if name in message:
                 self.parts[name] = message[name]
+        if "moving" in message:
+            self.parts["snapshot"] = {**self.parts["snapshot"], **message["moving"]}
         for name in ("candles", "closed_candles"):
             self.parts[name] = {**self.parts.get(name, {}), **message.get(name, {})}
         return message

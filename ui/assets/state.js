@@ -21,6 +21,10 @@ export function apply(state, message) {
       changed.add(name);
     }
   }
+  if (message.moving) { // the parts of the snapshot that move with every trade
+    state.snapshot = { ...state.snapshot, ...message.moving };
+    changed.add("snapshot");
+  }
   if (message.series) {
     state.series = joined(state.series, message.series, message.gone);
     changed.add("series");
