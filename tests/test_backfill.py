@@ -151,6 +151,21 @@ def test_restart_fetches_from_the_mark_without_a_frame_of_the_stream():
     assert all(batch.is_backfill for batch in bench.ledger.batches)
 
 
+def test_truncated_pages_do_not_look_like_the_newest_one():
+    fake = FakeRest()
+    fake.page_rows = 7
+    made = fake.add("BTCUSDT", range(1, 201), start_ms=T0 - 200_000, step_ms=1000)
+
+    async def work() -> Bench:
+        bench = Bench(fake, marks=marked(made[9]))
+        await repaired(bench)
+        return bench
+
+    bench = run(work)
+    assert bench.ledger.ids("BTCUSDT") == list(range(11, 201))
+    assert bench.stalled == [], "nobody asked whether the stream is alive"
+
+
 def test_trades_of_the_stream_in_between_fall_in_place():
     fake = FakeRest()
     made = fake.add("BTCUSDT", range(1, 3001), start_ms=T0 - 300_000, step_ms=100)
