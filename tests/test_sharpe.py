@@ -66,6 +66,19 @@ def test_hourly_changes_by_hand():
     assert got == pytest.approx([0.02, -0.02, 0.10])
 
 
+def test_hours_begin_on_the_clock():
+    """Today's rows: a mark at 12:00:00 belongs to the hour it begins."""
+    noon = 1_700_049_600_000
+    assert noon % HOUR == 0
+    got = hourly_changes(np.array([noon - 1, noon, noon + HOUR]), np.array([1.0, 2.0, 3.0]), 1.0)
+    assert got == pytest.approx([0.0, 1.0, 1.0])
+
+
+def test_ten_changes_are_enough():
+    low, high = bootstrap_interval(np.arange(10.0))
+    assert low < high
+
+
 def slow_bootstrap(changes, draws, block, rng):
     """Politis & Romano, as the definition reads."""
     n, out = len(changes), []
@@ -78,13 +91,19 @@ def slow_bootstrap(changes, draws, block, rng):
     return np.quantile(out, (0.025, 0.975))
 
 
-def test_bootstrap_interval_agrees_with_the_slow_definition():
+@pytest.mark.parametrize("block", [1.0, 12.0])
+def test_bootstrap_interval_agrees_with_the_slow_definition(block):
+    """On changes that hang together and whose size varies: the block length matters."""
     rng = np.random.default_rng(3)
-    changes = rng.normal(0.05, 1.0, 120)
-    changes[1:] += 0.5 * changes[:-1]
-    got = bootstrap_interval(changes, draws=4000, block=6.0)
-    want = slow_bootstrap(changes, 2000, 6.0, rng)
-    assert got == pytest.approx(want, abs=0.025)
+    noise, changes = rng.normal(0, 1, 100) * np.linspace(0.5, 2, 100), np.zeros(100)
+    for t in range(1, 100):
+        changes[t] = 0.8 * changes[t - 1] + noise[t]
+    changes += 0.5
+    got = bootstrap_interval(changes, draws=8000, block=block)
+    want = slow_bootstrap(changes, 3000, block, rng)
+    assert got == pytest.approx(want, abs=0.12 * (want[1] - want[0]))
+    other = bootstrap_interval(changes, draws=8000, block=13.0 - block)
+    assert got != pytest.approx(other, abs=0.2 * (want[1] - want[0]))
 
 
 def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
