@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 CATCH_UP_MINUTES = 5
 PASSED_OVER_TRIES = 3
 EMPTY_TRIES = 12
+NEWEST_ROUNDS = 3
 AT_ONCE = 4
 HOUR_MS = 3_600_000
 FUTURES_REACH_MS = 48 * HOUR_MS
@@ -152,8 +153,9 @@ class Backfill:
         sequencer = self._intake.sequencers[symbol]
         # What is older than half the silence that makes us ask should have come over the stream.
         late_ms = asked_ms - round(self._timing.silence_s * 500)
-        is_first, is_late = True, False
-        while sequencer.mark is not None:
+        pulse = self._liveness.pulses[symbol]
+        is_first, is_late, rounds_left = True, False, NEWEST_ROUNDS
+        while sequencer.mark is not None and rounds_left:
             mark = sequencer.mark
             page = await self._page(symbol, mark.next_id)
             if is_first and page.rows >= PAGE_ROWS:
@@ -165,9 +167,11 @@ class Backfill:
             is_first = False
             fresh = self._intake.backfill(symbol, page)
             is_late |= fresh > 0 and page.trades[0].ts_ms < late_ms
-            is_recent = bool(page.trades) and page.trades[-1].ts_ms > late_ms
-            if page.last_id < mark.next_id or (page.rows < PAGE_ROWS and is_recent):
+            if page.last_id < mark.next_id:
                 break
+            if page.rows < PAGE_ROWS and page.trades and page.trades[-1].ts_ms > late_ms:
+                # The newest page, or a truncated one: the stream's ids tell, if it is alive.
+                rounds_left = 0 if pulse.arrived_ms > asked_ms else rounds_left - 1
         return is_late
 
     async def _fetch_gap(self, symbol: str, gap: Gap, doubts: Counter[str]) -> None:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 1 << 24  # larger ones end the connection, smaller ones only get rejected
 CLOSE_TIMEOUT_S = 1.0
+TEXT = Opcode.TEXT  # looked up for every frame
 
 Take = Callable[[Text], Control | None]
 React = Callable[[Control], None]
@@ -47,7 +48,7 @@ class _Socket(ClientConnection):
     react: React
 
     def process_event(self, event: Event) -> None:
-        if event.__class__ is not Frame or event.opcode is not Opcode.TEXT or not event.fin:
+        if event.__class__ is not Frame or event.opcode is not TEXT or not event.fin:
             super().process_event(event)
         elif self.failure is None:
             self.frames += 1
