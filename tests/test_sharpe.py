@@ -95,15 +95,22 @@ def slow_bootstrap(changes, draws, block, rng):
 def test_bootstrap_interval_agrees_with_the_slow_definition(block):
     """On changes that hang together and whose size varies: the block length matters."""
     rng = np.random.default_rng(3)
-    noise, changes = rng.normal(0, 1, 100) * np.linspace(0.5, 2, 100), np.zeros(100)
-    for t in range(1, 100):
+    noise, changes = rng.normal(0, 1, 60) * np.linspace(0.5, 2, 60), np.zeros(60)
+    for t in range(1, 60):
         changes[t] = 0.8 * changes[t - 1] + noise[t]
-    changes += 0.5
+    changes += 3.0
     got = bootstrap_interval(changes, draws=8000, block=block)
-    want = slow_bootstrap(changes, 3000, block, rng)
-    assert got == pytest.approx(want, abs=0.12 * (want[1] - want[0]))
+    want = slow_bootstrap(changes, 5000, block, rng)
+    assert got == pytest.approx(want, abs=0.04 * (want[1] - want[0]))
     other = bootstrap_interval(changes, draws=8000, block=13.0 - block)
     assert got != pytest.approx(other, abs=0.2 * (want[1] - want[0]))
+
+
+def test_endless_blocks_only_rotate_the_series():
+    """Each draw holds every change once: the ratio is the series' own."""
+    changes = np.random.default_rng(2).normal(0.3, 1, 40)
+    own = changes.mean() / changes.std(ddof=1)
+    assert bootstrap_interval(changes, block=1e12) == pytest.approx((own, own))
 
 
 def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
