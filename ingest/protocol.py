@@ -287,11 +287,14 @@ def _kline(data: dict[str, Any]) -> Event:
     k = data.get("k")
     if not isinstance(k, dict):
         return Rejected("candle of the wrong type")
-    if k.get("i") not in _TIMEFRAMES:
+    interval = k.get("i")
+    if not isinstance(interval, str):
+        return Rejected("interval missing or of the wrong type")
+    if interval not in _TIMEFRAMES:
         return Ignored("kline")
     symbol, closed = k.get("s", data.get("s")), k.get("x")
     row = [k.get(field) for field in ("t", "o", "h", "l", "c", "v", "T", "q", "n")]
-    bar = kline_bar(row, symbol, Timeframe(k["i"])) if isinstance(symbol, str) else None
+    bar = kline_bar(row, symbol, Timeframe(interval)) if isinstance(symbol, str) else None
     if bar is None or not isinstance(closed, bool):
         return Rejected("candle out of range")
     return Kline(bar, closed)

@@ -192,12 +192,15 @@ def test_parse_answers_and_both_shapes_of_errors_and_shutdown():
     assert parse(wrap({"e": "serverShutdown", "E": 1}, "x")) == Shutdown()
 
 
+CANDLE = {
+    **{"t": 1_700_000_040_000, "T": 1_700_000_099_999, "s": "BTCUSDT", "i": "1m", "f": 1},
+    **{"L": 9, "o": "10", "c": "11", "h": "12", "l": "9", "v": "5", "n": 9, "x": True},
+    **{"q": "55", "V": "1", "Q": "11", "B": "0"},
+}
+
+
 def test_parse_kline_gives_the_candle_and_whether_it_is_final():
-    k = {
-        **{"t": 1_700_000_040_000, "T": 1_700_000_099_999, "s": "BTCUSDT", "i": "1m", "f": 1},
-        **{"L": 9, "o": "10", "c": "11", "h": "12", "l": "9", "v": "5", "n": 9, "x": True},
-        **{"q": "55", "V": "1", "Q": "11", "B": "0"},
-    }
+    k = CANDLE
     event = SPOT_AGG.parse(wrap({"e": "kline", "E": T, "s": "BTCUSDT", "k": k}, "btcusdt@kline_1m"))
     assert isinstance(event, Kline)
     assert event.is_closed
@@ -233,6 +236,12 @@ def test_parse_any_value_in_any_field_never_raises_nor_lets_nonsense_through(fie
         assert 0 <= event.id < 2**63
         assert 10**12 <= event.ts_ms < 10**13
         assert isinstance(event.buyer_maker, bool)
+
+
+@given(field=st.sampled_from(sorted(CANDLE)), value=json_values)
+def test_parse_any_value_in_any_field_of_a_candle_never_raises(field, value):
+    event = SPOT_AGG.parse(wrap({"e": "kline", "k": CANDLE | {field: value}}, "btcusdt@kline_1m"))
+    assert isinstance(event, Kline | Rejected | Ignored)
 
 
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=3))
