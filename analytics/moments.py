@@ -122,7 +122,7 @@ def _write(v, s, q, ref, w, mean, sd, standard):  # type: ignore[no-untyped-def]
         left = q[j] - s[j] * offset
         deviation = np.sqrt(left * part_sd)
         z = (v[j] - ref - offset) / deviation
-        mean[j] = ref + offset if abs(ref + offset) < np.inf else np.nan
+        mean[j] = ref + offset
         sd[j] = deviation if deviation < np.inf else np.nan
         standard[j] = z if abs(z) <= w else np.nan
 
