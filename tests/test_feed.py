@@ -37,7 +37,7 @@ FAST = Timing(
 )
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Poll until `condition` holds; fail when it does not in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
