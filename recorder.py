@@ -61,8 +61,8 @@ class Recorder:
         """Take up where the ledger stands, so that a restart repeats nothing."""
         self._rule, self._open, self._last_key, self._last_ts = rule, None, None, 0
         last = self._ledger.decisions(y=rule.y, x=rule.x, timeframe=rule.timeframe.value, limit=1)
-        if last:
-            self._last_key, self._last_ts = (last[0].signal, last[0].gate), last[0].ts
+        if last and last[0].inputs.get("params") == rule.as_dict():
+            self._last_key = last[0].signal, last[0].gate
 
     def _record_fresh(self, view: PairView) -> None:
         series, rule = view.series, view.params

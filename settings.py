@@ -157,7 +157,9 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = f"{PREFIX}{str(first['loc'][0]).upper()}"
             what = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-            shown = "" if "TOKEN" in name or "NOTIFY" in name else f" (was {ours.get(name)!r})"
+            # A token, a notification target and an address with a password are not repeated.
+            is_secret = "TOKEN" in name or "NOTIFY" in name or "@" in ours.get(name, "")
+            shown = "" if is_secret else f" (was {ours.get(name)!r})"
             raise ConfigError(f"{name}: {what}{shown}", field=name) from None
 
     def resolve_venue(self, name: str | None = None) -> Venue:

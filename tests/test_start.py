@@ -122,7 +122,10 @@ def test_it_runs_before_any_browser_and_stops_clean(tmp_path, stop):
     with running(tmp_path, PAIRS_VENUE="simulated") as (port, process):
         health = wait_for(port, process, status="ok")
         assert health["simulated"] is True
-        pair = get(port, "/api/pair")
+        deadline = time.monotonic() + 180  # the kernels may have to be compiled first
+        while (pair := get(port, "/api/pair"))["status"] != "ready":
+            assert time.monotonic() < deadline, pair
+            time.sleep(0.2)
         assert pair["warmup"]["have"] >= pair["warmup"]["need"]
         assert pair["zscore"] is not None
         process.send_signal(stop)
