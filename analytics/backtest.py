@@ -32,6 +32,11 @@ class Equity:
     price_x: Floats
 
     @property
+    def columns(self) -> dict[str, Ints | Floats]:
+        """The equity table, column by column, as it is written to files."""
+        return {"ts": self.ts, "gross": self.gross, "net": self.net, "drawdown": self.drawdown}
+
+    @property
     def hold_y(self) -> Floats:
         """The capital held in Y from the first close on."""
         result: Floats = self.capital * (self.price_y / self.price_y[0])

@@ -1,4 +1,4 @@
-"""JSON answers: NaN as null, numpy columns as they are, an ETag where a poller asks again."""
+"""Answers: JSON with NaN as null and an ETag where a poller asks again, and CSV downloads."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,6 +7,9 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+
+import csvtext
+from api.ports import Services
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -48,3 +51,14 @@ def tagged(request: Request, body: Any) -> Response:
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type="application/json", headers=headers)
+
+
+def csv_response(services: Services, stem: str, columns: Mapping[str, csvtext.Column]) -> Response:
+    """Return columns of equal length as a CSV download called `stem`.csv."""
+    name = csvtext.file_name(stem, "csv", is_simulated=services.venue.is_simulated)
+    return Response(csvtext.table(columns), media_type="text/csv", headers=as_download(name))
+
+
+def as_download(name: str) -> dict[str, str]:
+    """Return the header that makes a browser save the answer as `name`."""
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -6,20 +6,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from analytics.backtest import BacktestResult, backtest, backtest_json
-from analytics.trades import COLUMNS
 from api import schemas
-from api.csv_text import csv_response
 from api.errors import ApiError, documented
 from api.heavy import Slots, require_ready
 from api.parameters import OptionalMillis, read_params, require_order, strategy_parameters
 from api.ports import GetServices, Services, View
-from api.responses import Json
+from api.responses import Json, csv_response
 from api.routes_pair import pair_body
 from model import ConfigError, Timeframe
 from params import Params
 from study import Span, run_backtest
 
-EQUITY_COLUMNS = ("ts", "gross", "net", "drawdown")
 REFUSALS = documented(401, 404, 422, 429, 503)
 CSV = {"content": {"text/csv": {"schema": {"type": "string"}}}}
 # Names of the combined route → names of the rule.
@@ -75,8 +72,7 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
     ) -> Response:
         """The trades, one row each, as `backtest_pnl.csv`."""
         services, result = run(request, start, end)
-        rows = zip(*(result.trade_columns[name] for name in COLUMNS), strict=True)
-        return csv_response(services, "backtest_pnl", COLUMNS, rows)
+        return csv_response(services, "backtest_pnl", result.trade_columns)
 
     @router.get(
         "/backtest/equity.csv",
@@ -89,9 +85,7 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
     ) -> Response:
         """Equity at every close, as `backtest_equity.csv`."""
         services, result = run(request, start, end)
-        columns = (getattr(result.equity, name).tolist() for name in EQUITY_COLUMNS)
-        rows = zip(*columns, strict=True)
-        return csv_response(services, "backtest_equity", EQUITY_COLUMNS, rows)
+        return csv_response(services, "backtest_equity", result.equity.columns)
 
     @router.get(
         "/analytics/pair",

@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+import csvtext
 from analytics.bars import settle
 from api.bars_query import known_gaps
-from api.csv_text import file_name
 from api.errors import documented
 from api.parameters import OptionalMillis, SymbolName, TimeframeName, require_order, require_symbol
 from api.ports import GetServices, Services
 from api.prometheus import exposition
+from api.responses import as_download
 from model import BarRows, Bars, Timeframe
 from storage.export import bars_csv, bars_parquet, settled_bars, trades_csv, trades_parquet
 
@@ -57,13 +58,13 @@ def export_routes(get_services: GetServices) -> APIRouter:
             bars = _bars(services, symbol, timeframe, start, end)
             chunks = bars_csv(bars) if form == "csv" else bars_parquet(bars)
             stem = f"{symbol}_{timeframe.value}"
-        name = file_name(services, stem, form)
+        name = csvtext.file_name(stem, form, is_simulated=services.venue.is_simulated)
         # The first rows are read before the answer begins: a failure can still be said properly.
         first = list(itertools.islice(chunks, 2))
         return StreamingResponse(
             itertools.chain(first, chunks),
             media_type=MEDIA[form],
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            headers=as_download(name),
         )
 
     @router.get(

@@ -8,11 +8,10 @@ from starlette.responses import Response
 from analytics.snapshot import snapshot_json
 from api import schemas
 from api.columns import series_columns, series_rows, stats_rows
-from api.csv_text import csv_response
 from api.errors import documented
 from api.parameters import MAX_MS, Limit, read_params, strategy_parameters
 from api.ports import GetServices, Services, View
-from api.responses import Json, tagged
+from api.responses import Json, csv_response, tagged
 
 STATS_COLUMNS = (
     "timestamp",
@@ -122,7 +121,8 @@ def pair_routes(get_services: GetServices) -> APIRouter:
         params = read_params(request.query_params, services, besides=("limit",))
         view = services.engine.view(params)
         rows = series_rows(view, limit=limit, since=None, include_open=False)
-        table = ([row[name] for name in STATS_COLUMNS] for row in stats_rows(view, rows))
-        return csv_response(services, "analytics_stats", STATS_COLUMNS, table)
+        table = stats_rows(view, rows)
+        columns = {name: [row[name] for row in table] for name in STATS_COLUMNS}
+        return csv_response(services, "analytics_stats", columns)
 
     return router

@@ -1,20 +1,17 @@
 """`backtest`: the page's run of a rule over what is stored, with the same numbers."""
 
 import argparse
-import csv
-import json
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import orjson
+
+import csvtext
 from analytics.backtest import BacktestResult, backtest_json
 from cli.source import add_source, is_simulated, market_of, opened, running_rule
 from cli.words import say, say_table, to_ms, to_params, to_text
 from settings import Settings
 from study import DEFAULT_ROWS, Span, run_backtest
-
-EQUITY = ("ts", "gross", "net", "drawdown")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,32 +45,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         result = run_backtest(store, params, span, market=market_of(store))
         simulated = is_simulated(store)
     if args.trades is not None:
-        write_csv(args.trades, result.trade_columns)
+        args.trades.write_bytes(csvtext.table(result.trade_columns))
     if args.equity is not None:
-        write_csv(args.equity, {name: getattr(result.equity, name).tolist() for name in EQUITY})
+        args.equity.write_bytes(csvtext.table(result.equity.columns))
     if args.json:
-        say(json.dumps({"simulated": simulated, **plain(backtest_json(result))}))
+        body = {"simulated": simulated, **backtest_json(result)}
+        say(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY).decode())  # NaN as null
     else:
         _say_result(result, is_simulated=simulated)
     return 0
-
-
-def plain(value: Any) -> Any:
-    """Return JSON values with null for NaN."""
-    if isinstance(value, Mapping):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_csv(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns as the app's downloads: full precision, empty for unknown."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in zip(*columns.values(), strict=True):
-            writer.writerow(["" if value != value else value for value in row])
 
 
 def _say_result(result: BacktestResult, *, is_simulated: bool) -> None:

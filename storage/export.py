@@ -1,8 +1,6 @@
 """Trades and bars as CSV or Parquet, made block by block: constant memory however many rows.
 
-CSV is UTF-8 with a header, comma, `\\n`, floats at full precision (the shortest text that reads
-back as the same float), an empty field for null. Parquet has the same columns, `time` as a
-timestamp in UTC.
+CSV is as `csvtext` has it. Parquet has the same columns, `time` as a timestamp in UTC.
 """
 
 import io
@@ -12,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model import BarRows, Bars, Floats, Ints, Quality, Timeframe
+import csvtext
+from model import BarRows, Bars, Quality, Timeframe
 from storage.store import Store
 from storage.trade_reader import TradeBlock
 
-TRADE_HEADER = "ts,time,symbol,trade_id,price,qty,buyer_maker\n"
-BAR_HEADER = "ts,time,symbol,timeframe,open,high,low,close,volume,quote_volume,trades,quality\n"
 BAR_BUCKETS = 10_000
 END_OF_TIME = 2**62
 COMPRESSION = "zstd"
@@ -44,33 +41,12 @@ BAR_SCHEMA = pa.schema(
 
 def trades_csv(blocks: Iterable[TradeBlock]) -> Iterator[bytes]:
     """Yield CSV of trades, as read by `Store.read_trades`; the header comes first in any case."""
-    yield TRADE_HEADER.encode()
-    for block in blocks:
-        columns = (
-            block.ts.tolist(),
-            iso_times(block.ts),
-            block.ids.tolist(),
-            block.price.tolist(),
-            block.qty.tolist(),
-            np.where(block.buyer_maker, "true", "false").tolist(),
-        )
-        row = f"%d,%s,{block.symbol},%d,%r,%r,%s\n"
-        yield "".join([row % values for values in zip(*columns, strict=True)]).encode()
+    return csvtext.streamed(TRADE_SCHEMA.names, map(_trade_columns, blocks))
 
 
 def bars_csv(chunks: Iterable[Bars]) -> Iterator[bytes]:
     """Yield CSV of settled bars, as read by `settled_bars`."""
-    yield BAR_HEADER.encode()
-    for bars in chunks:
-        columns = (
-            bars.ts.tolist(),
-            iso_times(bars.ts),
-            *(_texts(getattr(bars, name)) for name in _PRICES),
-            bars.trades.tolist(),
-            _labels(bars),
-        )
-        row = f"%d,%s,{bars.symbol},{bars.timeframe.value},%s,%s,%s,%s,%s,%s,%d,%s\n"
-        yield "".join([row % values for values in zip(*columns, strict=True)]).encode()
+    return csvtext.streamed(BAR_SCHEMA.names, map(_bar_columns, chunks))
 
 
 def trades_parquet(blocks: Iterable[TradeBlock]) -> Iterator[bytes]:
@@ -142,21 +118,20 @@ def settled_bars(
         low = high
 
 
-def iso_times(ts: Ints) -> list[str]:
-    """Return times as ISO 8601 in UTC with milliseconds.
-
-    >>> iso_times(np.array([1704067200000]))
-    ['2024-01-01T00:00:00.000Z']
-    """
-    texts: list[str] = np.datetime_as_string(ts.astype("M8[ms]"), timezone="UTC").tolist()
-    return texts
+def _trade_columns(block: TradeBlock) -> list[csvtext.Column]:
+    return [
+        *csvtext.stamped(block.ts).values(),
+        *([block.symbol] * len(block), block.ids, block.price, block.qty, block.buyer_maker),
+    ]
 
 
-def _texts(values: Floats) -> list[str]:
-    texts = [repr(value) for value in values.tolist()]
-    if np.isfinite(values).all():
-        return texts
-    return ["" if text in ("nan", "inf", "-inf") else text for text in texts]
+def _bar_columns(bars: Bars) -> list[csvtext.Column]:
+    return [
+        *csvtext.stamped(bars.ts).values(),
+        *([name] * len(bars) for name in (bars.symbol, bars.timeframe.value)),
+        *(getattr(bars, name) for name in _PRICES),
+        *(bars.trades, _labels(bars)),
+    ]
 
 
 def _labels(bars: Bars) -> list[str]:

@@ -20,6 +20,7 @@ from analytics.bars import BarBook
 from api.app import create_api
 from api.push import push_route
 from api.security import guards
+from desk import SIMULATED_SEED
 from model import (
     Batch,
     ConfigError,
@@ -219,7 +220,7 @@ class FakeServices:
     def _open_store(self):
         self._folder = tempfile.TemporaryDirectory()
         url = f"sqlite:///{self._folder.name}/pairs.db"
-        self.store = Store.open(url, venue="simulated:1", stream=Stream.AGG_TRADE)
+        self.store = Store.open(url, venue=f"simulated:{SIMULATED_SEED}", stream=Stream.AGG_TRADE)
         self.store.writer.start()
         self.notifier = Notifier(self.settings, self.store)
         self.alerts = AlertService(self.store, self.notifier, self.engine)

@@ -21,15 +21,12 @@ from api_fakes import (
 )
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from hypothesis import given
-from hypothesis import strategies as st
 from series_builder import random_series
 from starlette.testclient import TestClient
 
 from analytics.trades import COLUMNS as TRADE_COLUMNS
 from api import schemas
 from api.app import create_api
-from api.csv_text import csv_lines
 from api.parameters import strategy_parameters
 from api.prometheus import exposition
 from model import ConfigError, StorageError, Timeframe
@@ -574,22 +571,6 @@ def test_metrics_leave_out_what_is_unknown():
     health = FakeServices().health()
     health["storage"]["last_commit_age_ms"] = None
     assert "last_commit_age" not in exposition(health)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
-            st.floats(allow_nan=False, allow_infinity=False),
-        )
-    )
-)
-def test_csv_reads_back_as_what_was_written(rows):
-    text = "".join(csv_lines(("a", "b"), rows))
-    found = list(csv.reader(io.StringIO(text, newline="")))
-    assert found[0] == ["a", "b"]
-    for (_, number), line in zip(rows, found[1:], strict=True):
-        assert float(line[1]) == number
 
 
 # -- shape of the whole -----------------------------------------------------------------------

@@ -14,6 +14,7 @@ BAD_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "
 # Lower layers know nothing of higher ones; siblings of one layer are listed in APART.
 LAYERS = {
     "model": 0,
+    "csvtext": 1,
     "params": 1,
     "settings": 1,
     "simulator": 1,

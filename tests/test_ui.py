@@ -1,7 +1,5 @@
 """What the pages compute and write, without a browser and without running services."""
 
-import csv
-import io
 import json
 import re
 import threading
@@ -15,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from model import Quality, Timeframe
 from params import GATES, Params
-from ui import charts, coverage, csvfile, jobs, live, numbers, research, sidebar, text, theme
+from ui import charts, coverage, jobs, live, numbers, research, sidebar, text, theme
 from ui.reliability import reliability
 from ui.runs import Kept
 
@@ -28,29 +26,6 @@ from ui.runs import Kept
 )
 def test_number_shows_what_is_unknown_as_a_dash_and_never_as_zero(value, shown):
     assert numbers.number(value) == shown
-
-
-def test_csv_has_both_times_full_precision_and_empty_for_unknown():
-    price = np.array([0.1 + 0.2, np.nan])
-    data = csvfile.table(
-        np.array([1_700_000_000_123, 0]), {"price": price, "closed": [True, False]}
-    )
-    rows = list(csv.DictReader(io.StringIO(data.decode())))
-    assert list(rows[0]) == ["ts", "time", "price", "closed"]
-    assert float(rows[0]["price"]) == 0.1 + 0.2
-    assert rows[0]["time"] == "2023-11-14T22:13:20.123Z"
-    assert rows[1]["price"] == "" and rows[1]["closed"] == "false"
-    assert b"\r" not in data
-
-
-def test_csv_refuses_columns_of_different_length():
-    with pytest.raises(ValueError, match="argument 2"):
-        csvfile.rows({"a": [1, 2], "b": [1]})
-
-
-@pytest.mark.parametrize(("simulated", "name"), [(True, "x.simulated.csv"), (False, "x.csv")])
-def test_files_made_from_simulated_data_say_so(simulated, name):
-    assert text.file_name("x", "csv", is_simulated=simulated) == name
 
 
 # -- words ------------------------------------------------------------------------------------

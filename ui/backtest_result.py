@@ -6,17 +6,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+import csvtext
 from analytics.backtest import BacktestResult
 from analytics.doctor import examine
 from analytics.metrics import NetResults, Results
-from ui import backtest_charts, charts, csvfile, downloads, report, text
+from ui import backtest_charts, charts, downloads, report, text
 from ui.frame import guarded
 from ui.numbers import moment, number, percent
 from ui.parts import Parts
 from ui.runs import Study
 
 COUNTS = ("max_drawdown_bars", "trades")
-EQUITY = ("ts", "gross", "net", "drawdown")
 
 
 @guarded
@@ -166,21 +166,20 @@ def _shown(name: str, value: float) -> str:
 
 def _downloads(parts: Parts, study: Study, result: BacktestResult) -> None:
     simulated = parts.is_simulated
-    name = partial(text.file_name, is_simulated=simulated)
+    name = partial(csvtext.file_name, is_simulated=simulated)
     stem = f"{result.params.y}_{result.params.x}_{result.params.timeframe.value}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Download", width="content")
         downloads.button(
             "Trades",
-            partial(csvfile.rows, result.trade_columns),
+            partial(csvtext.table, result.trade_columns),
             name("backtest_pnl", "csv"),
             key="_dl_trades",
             help="One row per trade: backtest_pnl.csv.",
         )
-        columns = {column: getattr(result.equity, column) for column in EQUITY}
         downloads.button(
             "Equity",
-            partial(csvfile.rows, columns),
+            partial(csvtext.table, result.equity.columns),
             name("backtest_equity", "csv"),
             key="_dl_equity",
         )

@@ -7,10 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+import csvtext
 from analytics.sweep import SweepResult, sweep
 from params import Params
 from study import Span
-from ui import charts, csvfile, downloads, jobs, presets, search, text
+from ui import charts, downloads, jobs, presets, search, text
 from ui.frame import guarded
 from ui.numbers import number
 from ui.parts import Parts
@@ -103,8 +104,8 @@ def _sweep_result(parts: Parts, result: SweepResult) -> None:
         )
     downloads.button(
         "All cells",
-        partial(csvfile.rows, {str(name): table[name].tolist() for name in table}),
-        text.file_name("sweep", "csv", is_simulated=parts.is_simulated),
+        partial(csvtext.table, {str(name): table[name].to_numpy() for name in table}),
+        csvtext.file_name("sweep", "csv", is_simulated=parts.is_simulated),
         key="_dl_sweep",
     )
 

@@ -10,14 +10,16 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import orjson
 import plotly.graph_objects as go
 
+import csvtext
 from analytics.backtest import BacktestResult, backtest_json
 from analytics.doctor import examine
-from ui import backtest_charts, csvfile, downloads
+from storage.export import bars_csv
+from ui import backtest_charts
 from ui.numbers import moment, number
 from ui.runs import Study
-from ui.text import file_name
 
 PACKAGES = ("numpy", "numba", "pandas", "plotly", "streamlit", "sqlalchemy")
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;
@@ -38,15 +40,14 @@ def fingerprint(study: Study) -> str:
 
 def bars_used(study: Study) -> bytes:
     """Both legs' bars as one CSV, Y first."""
-    first, second = (downloads.bars_csv(bars) for bars in (study.bars_y, study.bars_x))
-    return first + second.split(b"\n", 1)[1]
+    return b"".join(bars_csv([study.bars_y, study.bars_x]))
 
 
 def bundle(study: Study, result: BacktestResult, *, is_simulated: bool) -> bytes:
     """Return a zip of everything about a run."""
 
     def name(stem: str, suffix: str) -> str:
-        return file_name(stem, suffix, is_simulated=is_simulated)
+        return csvtext.file_name(stem, suffix, is_simulated=is_simulated)
 
     about = {
         "simulated": is_simulated,
@@ -60,11 +61,10 @@ def bundle(study: Study, result: BacktestResult, *, is_simulated: bool) -> bytes
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("about.json", json.dumps(about, indent=2))
-        archive.writestr("metrics.json", json.dumps(_plain(result.metrics.as_dict()), indent=2))
-        archive.writestr(name("backtest_pnl", "csv"), csvfile.rows(result.trade_columns))
-        curve = {column: getattr(result.equity, column) for column in ("ts", "gross", "net")}
-        curve["drawdown"] = result.equity.drawdown
-        archive.writestr(name("backtest_equity", "csv"), csvfile.rows(curve))
+        metrics = orjson.dumps(result.metrics.as_dict(), option=orjson.OPT_INDENT_2)
+        archive.writestr("metrics.json", metrics)  # NaN as null
+        archive.writestr(name("backtest_pnl", "csv"), csvtext.table(result.trade_columns))
+        archive.writestr(name("backtest_equity", "csv"), csvtext.table(result.equity.columns))
         archive.writestr(name("bars_used", "csv"), bars_used(study))
         archive.writestr("report.html", page(study, result, is_simulated=is_simulated))
     return out.getvalue()
@@ -123,9 +123,3 @@ def _svg(chart: go.Figure) -> str:
 
 def _cell(value: Any) -> str:
     return number(value, 4) if value is None or isinstance(value, float) else f"{value:,}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value

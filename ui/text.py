@@ -137,8 +137,3 @@ def about(anchor: str) -> str:
 def choice(value: object) -> str:
     """A parameter's value as shown in a list."""
     return CHOICES.get(str(value), str(value))
-
-
-def file_name(stem: str, suffix: str, *, is_simulated: bool) -> str:
-    """Name of a download; files made from simulated data say so."""
-    return f"{stem}.simulated.{suffix}" if is_simulated else f"{stem}.{suffix}"
