@@ -23,9 +23,12 @@ class SeriesOf(Protocol):
     def __call__(self, symbol: str, *, is_own: bool) -> int: ...
 
 
-INSERT_TRADES = (
-    "INSERT OR IGNORE INTO trades (series_id, trade_id, ts, price, qty) VALUES (?, ?, ?, ?, ?)"
-)
+_INSERT_TRADES = "INSERT OR IGNORE INTO trades (series_id, trade_id, ts, price, qty) VALUES "
+TRADE_COLUMNS = 5
+# Rows a statement, most first. The interpreter is let go of once a statement and may come back
+# only after 5 ms while the feed is busy, so the fewer statements the better.
+TRADE_STEPS = (1000, 50, 1)
+INSERT_TRADES = {rows: _INSERT_TRADES + ",".join(["(?,?,?,?,?)"] * rows) for rows in TRADE_STEPS}
 UNNEST_TRADES = (
     "INSERT INTO trades (series_id, trade_id, ts, price, qty) SELECT * FROM unnest("
     "?::int[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) ON CONFLICT DO NOTHING"
@@ -116,9 +119,23 @@ def insert_trades(connection: Connection, columns: list[list[int]]) -> None:
     if not columns[0]:
         return
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(INSERT_TRADES, list(zip(*columns, strict=True)))
+        _insert_in_steps(connection, columns)
     else:
         connection.exec_driver_sql(native(connection, UNNEST_TRADES), tuple(columns))
+
+
+def _insert_in_steps(connection: Connection, columns: list[list[int]]) -> None:
+    flat: list[int] = [0] * (TRADE_COLUMNS * len(columns[0]))
+    for at, column in enumerate(columns):
+        flat[at::TRADE_COLUMNS] = column
+    start = 0
+    for rows in TRADE_STEPS:
+        width = rows * TRADE_COLUMNS
+        stop = start + (len(flat) - start) // width * width
+        pieces = [tuple(flat[at : at + width]) for at in range(start, stop, width)]
+        if pieces:
+            connection.exec_driver_sql(INSERT_TRADES[rows], pieces)
+        start = stop
 
 
 def _write_bars(

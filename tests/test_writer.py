@@ -514,3 +514,16 @@ def test_two_programs_that_meet_a_symbol_at_once_agree_on_its_id(url, open_store
     for number in range(30):
         rows = stores[0].read_bars(f"S{number}", Timeframe.M1)
         assert rows.quality.tolist() == list(kinds)
+
+
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 1049, 2101])
+def test_every_trade_is_stored_whatever_their_number(store, count):
+    """Statements take 1000, 50 or 1 rows; an id stored before stays as it was."""
+    trades = [trade(number) for number in range(1, count + 1)]
+    put(store, trades[:1])
+    store.writer.start()
+    assert store.writer.flush()
+    again = [trades[0]._replace(price=1.0), *trades[1:]]
+    store.writer.put(batch_of(again))
+    assert store.writer.flush()
+    assert stored(store) == trades
