@@ -205,13 +205,13 @@ def exchange_info(body: bytes) -> ExchangeInfo:
     for limit in _dicts(found.get("rateLimits")):
         if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
             value, minutes = limit.get("limit"), limit.get("intervalNum", 1)
-            if type(value) is int and type(minutes) is int and minutes > 0:
+            if type(value) is int and value > 0 and type(minutes) is int and minutes > 0:
                 weight = value // minutes
     return ExchangeInfo(symbols, weight)
 
 
 def _symbol_info(name: str, row: dict[str, Any]) -> SymbolInfo:
-    filters = {f.get("filterType"): f for f in _dicts(row.get("filters"))}
+    filters = {str(f.get("filterType")): f for f in _dicts(row.get("filters"))}
     tick = decimal(filters.get("PRICE_FILTER", {}).get("tickSize"))
     lot = decimal(filters.get("LOT_SIZE", {}).get("stepSize"))
     return SymbolInfo(name, tick or 0.0, lot or 0.0, str(row.get("status", "TRADING")))

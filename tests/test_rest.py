@@ -98,12 +98,13 @@ def test_exchange_info_tells_rules_and_the_limit():
         {"filterType": "LOT_SIZE", "stepSize": "0.00001"},
     ]
     limits = [
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": -3},
         {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 3},
         {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 2, "limit": 4800},
     ]
     symbols = [
         {"symbol": "BTCUSDT", "status": "HALT", "filters": rules},
-        {"symbol": "XUSDT", "filters": "?"},
+        {"symbol": "XUSDT", "filters": [{"filterType": {}}, 5]},
         {"symbol": 5},
         "y",
     ]
