@@ -309,10 +309,13 @@ def _change_sums(  # type: ignore[no-untyped-def]
 
 
 def _moments(n: int, s1: float, s2: float, s3: float, s4: float) -> Moments:
-    """Return the moments of n changes, those not summed being 0, from their power sums."""
+    """Return the moments of n changes, those not summed being 0, from their power sums.
+
+    A variance that is no more than the sums' rounding counts as none.
+    """
     m = s1 / n
     m2 = s2 / n - m * m
-    if n < 2 or not m2 > 0:
+    if n < 2 or not m2 > 1e-13 * m * m:
         return Moments(n, m, 0.0, math.nan, math.nan)
     m3 = s3 / n - 3 * m * s2 / n + 2 * m**3
     m4 = s4 / n - 4 * m * s3 / n + 6 * m * m * s2 / n - 3 * m**4

@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from analytics.backtest import backtest  # noqa: E402
+from analytics.machine import Event  # noqa: E402
 from analytics.series import PairSeries, analyse  # noqa: E402
 from analytics.sweep import Axes, sweep  # noqa: E402
+from analytics.trades import Trades  # noqa: E402
 from model import Bars, Market, Timeframe  # noqa: E402
 from params import Params  # noqa: E402
 
@@ -146,11 +148,20 @@ def main() -> None:
     _report(rows, few, ours, sweeps, peers, peak_mb)
     result = backtest(series, PLAIN, market=Market.SPOT, draws=0)
     theirs = peers["vectorbt two legs"]
+    net = result.metrics.net.pnl + _closing_cost(result.trades)
     print(
         f"\nagreement with vectorbt, two legs: {len(result.trades)} trades here, "
-        f"{theirs['trades']} there; net {result.metrics.net.pnl:.6f} here, "
-        f"{theirs['pnl']:.6f} there"
+        f"{theirs['trades']} there; net {net:.6f} here, {theirs['pnl']:.6f} there"
     )
+
+
+def _closing_cost(trades: Trades) -> float:
+    """Return what closing an open position at the end cost; vectorbt leaves it open."""
+    if not len(trades) or trades.reason[-1] != Event.END:
+        return 0.0
+    paid = abs(trades.qty_y[-1]) * trades.exit_price_y[-1]
+    paid += abs(trades.qty_x[-1]) * trades.exit_price_x[-1]
+    return float(paid) * FEE_BPS / 1e4
 
 
 def _stops() -> tuple[float, ...]:
