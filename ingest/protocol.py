@@ -165,6 +165,8 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
     new = tuple.__new__
 
     def parse_aggregate(frame: Text) -> Event:
+        if len(frame) > MAX_FRAME_BYTES:
+            return Rejected("frame too long")
         try:
             raw = decode(frame).data
             price, qty = float(raw.p), float(raw.q)
@@ -182,6 +184,8 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
         return _classify(frame, stream, id_field)
 
     def parse_raw(frame: Text) -> Event:
+        if len(frame) > MAX_FRAME_BYTES:
+            return Rejected("frame too long")
         try:
             raw = decode(frame).data
             price, qty = float(raw.p), float(raw.q)
@@ -203,8 +207,6 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
 
 def _classify(frame: Text, stream: Stream, id_field: str) -> Event:
     """The slow way, for everything that is not a plain trade in a combined frame."""
-    if len(frame) > MAX_FRAME_BYTES:
-        return Rejected("frame too long")
     try:
         body = _ANY(frame)
     except RecursionError:

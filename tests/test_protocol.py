@@ -142,6 +142,8 @@ def test_parse_implausible_trade_is_rejected_with_its_reason(change, reason):
         (b"[" * 100_000, "nested too deeply"),
         (b'{"stream":"x","data":' * 20_000, "nested too deeply"),
         (b" " * (1 << 20) + b"{}", "frame too long"),
+        (wrap(AGG | {"new": "x" * (1 << 20)}), "frame too long"),
+        (b"[" * (10 << 20), "frame too long"),
         (b'{"stream":5,"data":{}}', "stream name of the wrong type"),
         (b'{"e":7}', "event type of the wrong type"),
         (b'{"hello":1}', "unknown record"),

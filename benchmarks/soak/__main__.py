@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from benchmarks.soak.fuzz import run_fuzz
 from benchmarks.soak.load import run_hold, run_load
 from benchmarks.soak.report import Report
 
@@ -15,6 +16,7 @@ def main() -> int:
     runs: dict[str, Callable[[], Report]] = {
         "load": partial(run_load, rate=args.rate or 20_000, seconds=args.seconds),
         "hold": partial(run_hold, rate=args.rate or 2_000, minutes=args.minutes or 30),
+        "fuzz": partial(run_fuzz, minutes=args.minutes or 10),
     }
     failed = 0
     for kind in args.kind or list(runs):
@@ -29,7 +31,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     add = parser.add_argument
-    add("kind", nargs="*", choices=["load", "hold"], default=[], help="what to run (all)")
+    add("kind", nargs="*", choices=["load", "hold", "fuzz"], default=[], help="what to run (all)")
     add("--minutes", type=float, help="length of hold (30) and fuzz (10)")
     add("--seconds", type=float, default=60, help="length of load (60)")
     add("--rate", type=float, help="trades a second of load (20,000) and hold (2,000)")
