@@ -9,7 +9,6 @@ from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
-from series_builder import build_series
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -39,6 +38,7 @@ from notify import Notifier
 from params import Params
 from settings import Settings, Venue
 from storage.store import Store
+from tests.series_builder import build_series
 
 START_MS = 1_700_000_040_000
 NAN = math.nan

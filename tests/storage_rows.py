@@ -1,11 +1,11 @@
 """Market rows to put into a store, and what must then be in it, computed the dumb way."""
 
-import time
 from collections import defaultdict
 
 import numpy as np
 
 from model import Bar, Batch, Mark, Quality, Timeframe, Trade
+from storage.retention import Retention
 
 FRAMES = (Timeframe.S1, Timeframe.M1)
 
@@ -79,8 +79,12 @@ def assert_bars_equal_trades(store, trades, symbol="BTCUSDT"):
             np.testing.assert_allclose(getattr(rows, name), values, rtol=1e-12)
 
 
-def wait_until(is_so, timeout_s=10.0):
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.005)
+def sweep(store, retain):
+    """Run every step there is to run now."""
+    connection = store.access.committer.connection
+    retention = Retention(store.access.database, retain)
+    retention.look_now()
+    steps = 0
+    while retention.step(connection) < 1:
+        steps += 1
+    return steps

@@ -6,10 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from api_fakes import FakeEngine, make_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import build_series
 
 from alerts import AlertService
 from alerts.observe import observations
@@ -18,6 +16,8 @@ from analytics.bars import BarBook
 from model import ConfigError, StorageError, Stream
 from params import Params
 from storage.store import Store
+from tests.api_fakes import FakeEngine, make_snapshot
+from tests.series_builder import build_series
 
 RULE = {"threshold": 2.0, "exit_threshold": 0.5, "cooldown_s": 0}
 NOW_MS = 1_700_010_000_000

@@ -10,18 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from api_fakes import (
-    START_MS,
-    FakeServices,
-    assert_refused,
-    make_client,
-    make_decision,
-    make_series,
-    make_snapshot,
-)
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from series_builder import random_series
 from starlette.testclient import TestClient
 
 from analytics.trades import COLUMNS as TRADE_COLUMNS
@@ -32,6 +22,16 @@ from api.prometheus import exposition
 from model import ConfigError, StorageError, Timeframe
 from params import GATES, Params
 from storage.ledger import DecisionRow
+from tests.api_fakes import (
+    START_MS,
+    FakeServices,
+    assert_refused,
+    make_client,
+    make_decision,
+    make_series,
+    make_snapshot,
+)
+from tests.series_builder import random_series
 
 # The notification library still imports a module Python 3.13 removes.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

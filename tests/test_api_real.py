@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 import pytest
-from api_fakes import make_client
-from test_notify import Receiver
-from test_ws import URL, Page
 
 from api import schemas
 from services import Services
 from settings import Settings
+from tests.api_fakes import make_client
+from tests.push_page import URL, Page
+from tests.receiver import Receiver
 
 pytestmark = [
     pytest.mark.slow,

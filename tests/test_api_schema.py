@@ -2,7 +2,6 @@
 
 import pytest
 import schemathesis
-from api_fakes import HOST, FakeServices, make_app
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -10,6 +9,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from api import security
 from api.access import TokenBuckets
 from api.app import create_api
+from tests.api_fakes import HOST, FakeServices, make_app
 
 pytestmark = [
     pytest.mark.slow,

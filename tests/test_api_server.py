@@ -11,10 +11,10 @@ import time
 import pytest
 import uvicorn
 import websockets
-from api_fakes import FakeServices, columns_of, make_app, make_series, rebuilt
 from websockets.sync.client import connect
 
 from params import Params
+from tests.api_fakes import FakeServices, columns_of, make_app, make_series, rebuilt
 
 MEGABYTE = 1_000_000
 

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_fakes import AGG, T0, FakeRest, Ledger, reply, until
 
 from ingest.backfill import Ask, Backfill
 from ingest.depth import Depth
@@ -18,6 +17,7 @@ from ingest.protocol import Protocol
 from ingest.sequencer import GIVEN_UP
 from ingest.timing import Timing
 from model import Gap, Mark, Market, Stream, Trade
+from tests.ingest_fakes import AGG, T0, FakeRest, Ledger, reply, until
 
 HOUR = 3_600_000
 TIMING = Timing(first_retry_s=0.002, last_retry_s=0.01, absent_retry_s=0.0005, silence_s=10.0)

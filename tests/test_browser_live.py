@@ -1,15 +1,15 @@
 """The Live page in Chromium: nothing flickers, nothing is lost, everything can be reached."""
 
 import csv
-import socket
-from collections.abc import Iterator
 
 import pytest
-from browser_server import CHROMIUM, FLAGS, Server
+
+from tests.browser_server import CHROMIUM
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect, Page = playwright.expect, playwright.Page
 
+pytest_plugins = ["tests.browser_fixtures"]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed"),
@@ -21,25 +21,8 @@ RANGE = "document.querySelector('.pl-plot')._fullLayout.xaxis.range"
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args():
-    return {"executable_path": str(CHROMIUM), "args": FLAGS}
-
-
-@pytest.fixture(scope="session")
 def browser_context_args():
     return {"viewport": {"width": 1280, "height": 1500}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    running = Server(tmp_path_factory.mktemp("server"), port)
-    running.start()
-    yield running
-    running.stop()
-    assert "Traceback" not in running.log()
 
 
 @pytest.fixture

@@ -3,19 +3,18 @@
 import csv
 import io
 import json
-import socket
 import zipfile
-from collections.abc import Iterator
 
 import httpx
 import pytest
-from browser_server import CHROMIUM, FLAGS, Server
 
 from analytics.trades import COLUMNS
+from tests.browser_server import CHROMIUM
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
 
+pytest_plugins = ["tests.browser_fixtures"]
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed"),
@@ -34,26 +33,8 @@ PAGES = {
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args():
-    return {"executable_path": str(CHROMIUM), "args": FLAGS}
-
-
-@pytest.fixture(scope="session")
 def browser_context_args():
     return {"viewport": {"width": 1280, "height": 1600}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    running = Server(tmp_path_factory.mktemp("server"), port)
-    running.start()
-    yield running
-    running.stop()
-    log = running.log()
-    assert "Traceback" not in log, log[log.index("Traceback") - 200 :][:3000]
 
 
 def heading(page, text: str):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from series_builder import START_MS
 
 from analytics.costs import (
     Rates,
@@ -13,6 +12,7 @@ from analytics.costs import (
 )
 from model import Market, Timeframe
 from params import Params
+from tests.series_builder import START_MS
 
 HOUR = 3_600_000
 HOURS = START_MS + HOUR * np.arange(24)  # a whole UTC day

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from series_builder import build_series, plain_params, random_series
 
 from analytics.decision import decide, distance_bps
 from analytics.rule import play
 from model import Market, SymbolInfo
 from params import Params
+from tests.series_builder import build_series, plain_params, random_series
 
 BTC = SymbolInfo("BTCUSDT", 0.01, 0.001)
 ETH = SymbolInfo("ETHUSDT", 0.01, 0.01)

@@ -1,6 +1,8 @@
 """README, ARCHITECTURE, CHANGELOG and the requirement files say what the code does."""
 
 import ast
+import doctest
+import importlib
 import re
 import sys
 import tomllib
@@ -120,6 +122,16 @@ def test_links_between_our_files_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (ROOT / target).exists(), f"{name} links to {target}"
+
+
+WITH_EXAMPLES = [path for path in _shipped() if "\n    >>> " in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_examples_in_docstrings_are_true(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    found = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 # -- ARCHITECTURE -------------------------------------------------------------------------------

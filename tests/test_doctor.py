@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from series_builder import build_series, plain_params, random_series
 
 from analytics.backtest import backtest
 from analytics.doctor import examine
@@ -12,6 +11,7 @@ from analytics.montecarlo import MonteCarlo
 from analytics.sweep import Axes, sweep
 from model import Market, Quality
 from params import Params
+from tests.series_builder import build_series, plain_params, random_series
 
 
 def winners(n=200, *, rises=None, **columns):

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ingest_fakes import Ledger
-from test_feed import FAST, Running, wait_until
 from websockets.asyncio.server import ServerConnection, serve
 
 from model import Stream, Trade
 from settings import Venue
+from tests.feed_runner import FAST, Running
+from tests.ingest_fakes import Ledger
+from tests.waiting import wait_until
 
 RECORDINGS = Path("/work/shared/data/ws_raw")
 T0 = 1_723_161_256_000

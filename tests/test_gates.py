@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import build_series, random_series
-from slow_backtest import gate_passes, plain, slow_record
-from test_backtest import random_rule, series_for
 
 from analytics.gates import (
     as_flags,
@@ -26,6 +23,9 @@ from analytics.record import NO_HISTORY, History
 from analytics.rule import play
 from model import Market
 from params import GATES, Params
+from tests.random_rules import random_rule, series_for
+from tests.series_builder import build_series, random_series
+from tests.slow_backtest import gate_passes, plain, slow_record
 
 test_used.__test__ = False  # a function of the product, not a test
 NAN = float("nan")

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingest_fakes import AGG, T0, FakeRest, reply, until
 
 from ingest.history import ORDER, History, Stored, seconds
 from ingest.rest import Rest
 from ingest.weights import HISTORY
 from model import Bar, Gap, Market, Quality, Stream, Timeframe, Trade
+from tests.ingest_fakes import AGG, T0, FakeRest, reply, until
 
 S1, M1, H1 = Timeframe.S1, Timeframe.M1, Timeframe.H1
 HOUR = 3_600_000

@@ -94,6 +94,25 @@ def test_every_module_says_what_it_is():
     assert silent == []
 
 
+def test_helpers_of_tests_are_imported_by_their_full_name_and_never_from_a_test():
+    """`from tests.api_fakes …`: found from anywhere; a test imported by another would run twice."""
+    ours = {Path(name).stem for name in TREES if name.startswith("tests/")}
+    bad = [
+        f"{name}:{node.lineno}: {module}"
+        for name, tree in TREES.items()
+        if name.startswith("tests/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+        if module.split(".")[0] in ours or module.startswith("tests.test_")
+    ]
+    assert bad == []
+
+
 def test_skipped_tests_give_a_reason():
     for name, tree in TREES.items():
         for node in ast.walk(tree):

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from ingest_fakes import Ledger
 
 from ingest.intake import BATCH_TRADES, Intake
 from ingest.liveness import Liveness
 from ingest.protocol import Protocol
 from ingest.rows import Page
 from model import Bar, Batch, Gap, Mark, Market, Quality, Stream, Timeframe, Trade
+from tests.ingest_fakes import Ledger
 
 T0 = 1_700_000_000_000
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import build_series, make_bars, pair_bars, plain_params, random_series
-from test_backtest import random_rule, series_for
 
 from analytics.backtest import backtest
 from analytics.decision import decide
@@ -16,6 +14,8 @@ from analytics.series import analyse
 from analytics.trades import closed_rows
 from model import Bars, Market, SymbolInfo
 from params import Params
+from tests.random_rules import random_rule, series_for
+from tests.series_builder import build_series, make_bars, pair_bars, plain_params, random_series
 
 seeds = st.integers(0, 10**6)
 LOT = SymbolInfo("", 0.01, 1e-6)

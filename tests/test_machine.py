@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import plain_params, random_series
-from slow_backtest import Machine
-from test_backtest import random_rule, series_for
 
 from analytics.machine import (
     FOREVER,
@@ -22,6 +19,9 @@ from analytics.machine import (
     walk,
 )
 from params import Params
+from tests.random_rules import random_rule, series_for
+from tests.series_builder import plain_params, random_series
+from tests.slow_backtest import Machine
 
 NAN = float("nan")
 BASE = Levels(2.0, 0.5, 4.0, False, -1, 0)

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import START_MS, random_series
-from test_backtest import random_rule, series_for
 
 from analytics.backtest import backtest
 from analytics.metrics import curve, measure, named
@@ -15,6 +13,8 @@ from analytics.sharpe import bootstrap_interval, hourly_changes
 from analytics.trades import Trades
 from model import Market
 from params import Params
+from tests.random_rules import random_rule, series_for
+from tests.series_builder import START_MS, random_series
 
 MINUTE = 60_000
 DAY = 86_400_000

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import make_bars, pair_bars
 
 from analytics.montecarlo import luck, monte_carlo, stationary_rows, without_reversion
 from model import ConfigError, Market, Quality
 from params import Params
+from tests.series_builder import make_bars, pair_bars
 
 FREE = Params.parse({"gates": "", "fee_bps": 0, "slippage_bps": 0, "test_every": 9999})
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import http.server
 import json
 import logging
 import threading
@@ -17,6 +16,7 @@ from notify.channel import MOST_WAITING, Channel, Message
 from notify.notifier import compose, make_target
 from notify.webhook import Webhook, sign
 from settings import Settings
+from tests.receiver import Receiver
 
 # The notification library still imports a module Python 3.13 removes.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -25,49 +25,6 @@ EVENT = {
     "x": "ETHUSDT", "timeframe": "1m", "zscore": 2.31, "correlation": 0.91, "value": 2.31,
     "message": "BTCUSDT/ETHUSDT 1m: z-score 2.31, at or above 2 (SELL the spread)",
 }  # fmt: skip
-
-
-class Receiver:
-    """A real HTTP server whose answers a test chooses; keeps what it was sent."""
-
-    def __init__(self):
-        self.got, self.statuses, self.wait = [], [], threading.Event()
-        self.wait.set()
-        self.arrived = threading.Condition()
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.wait.wait(20)
-                with receiver.arrived:
-                    status = receiver.statuses.pop(0) if receiver.statuses else 200
-                    receiver.got.append((self.path, dict(self.headers), body))
-                    receiver.arrived.notify_all()
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def expect(self, count, timeout_s=10):
-        with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.got) >= count, timeout_s), self.got
-        return self.got
-
-    def close(self):
-        self.wait.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
 
 
 @pytest.fixture

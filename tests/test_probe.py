@@ -4,12 +4,12 @@ import socket
 import time
 
 import pytest
-from test_feed import exchange_of, venue_of
 
 from ingest.probe import probe
 from ingest.rest import ExchangeError
 from model import FeedError
 from settings import Venue
+from tests.exchanges import exchange_of, venue_of
 
 
 @pytest.fixture(scope="module")

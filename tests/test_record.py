@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series_builder import build_series, plain_params, random_series
-from slow_backtest import slow_record
-from test_backtest import random_rule, series_for
 
 from analytics.record import MIN_ENTRIES, NO_HISTORY, history, past_entries, wilson
 from analytics.rule import play
 from analytics.trades import Tape, Terms
 from model import Market
+from tests.random_rules import random_rule, series_for
+from tests.series_builder import build_series, plain_params, random_series
+from tests.slow_backtest import slow_record
 
 
 def past_of(series, params, market=Market.SPOT):

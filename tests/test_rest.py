@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from ingest_fakes import AGG, T0, Clock, FakeRest, reply
 
 from ingest.rest import ExchangeError, Rest, is_loopback
 from ingest.rows import exchange_info, klines_from_rest, trades_from_rest
 from ingest.weights import REPAIR
 from model import DataError, FeedError, Market, Stream, SymbolInfo, Timeframe, Trade
+from tests.ingest_fakes import AGG, T0, Clock, FakeRest, reply
 
 
 def use(fake: FakeRest, work: Callable[[Rest], Awaitable[Any]]) -> Any:

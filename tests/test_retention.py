@@ -5,22 +5,12 @@ import pytest
 from model import Batch, Quality, Timeframe
 from storage.group import Decimals, Group
 from storage.retention import DAY_MS, Retain, Retention, find_cuts
-from tests.storage_rows import batch_of, deltas, kline, put, stored, trade, wait_until
+from tests.storage_rows import batch_of, deltas, kline, put, stored, sweep, trade
+from tests.waiting import wait_until
 
 pytest_plugins = ["tests.storage_fixtures"]
 
 HOUR = 3_600_000
-
-
-def sweep(store, retain):
-    """Run every step there is to run now."""
-    connection = store.access.committer.connection
-    retention = Retention(store.access.database, retain)
-    retention.look_now()
-    steps = 0
-    while retention.step(connection) < 1:
-        steps += 1
-    return steps
 
 
 def test_old_trades_go_and_the_rest_stays(url, open_store):

@@ -5,7 +5,6 @@ import contextlib
 import json
 
 import pytest
-from api_fakes import HOST, FakeServices, assert_refused, make_client
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
@@ -17,6 +16,7 @@ from api.incoming import MAX_BODY_BYTES
 from api.security import Guard, refuse_open_listener
 from model import ConfigError
 from settings import Settings
+from tests.api_fakes import HOST, FakeServices, assert_refused, make_client
 
 TOKEN = "a-long-secret"
 JSON = {"Content-Type": "application/json"}

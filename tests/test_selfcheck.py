@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from series_builder import pair_bars
 
 from analytics.selfcheck import check_look_ahead, sentences
 from analytics.series import analyse
 from model import Bars, ConfigError, Market, Quality
 from params import Params
+from tests.series_builder import pair_bars
 
 CALIBRATED = {"calibration_start": 0, "calibration_end": 1_700_006_400_000 + 90 * 60_000}
 

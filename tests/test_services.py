@@ -1,31 +1,23 @@
 """The whole process without a browser, over real sockets to a simulated exchange."""
 
 import threading
-import time
 
 import httpx
 import pytest
 
+from desk import Desk
 from model import ConfigError, StorageError, Timeframe
 from params import Params
 from services import Services
 from settings import Settings
 from simulator.exchange import SimulatedExchange
+from tests.waiting import wait_until
 
 
 def settings_of(tmp_path, **values: str) -> Settings:
     url = f"sqlite:///{tmp_path}/pairs.db"
     given = {f"PAIRS_{name.upper()}": value for name, value in values.items()}
     return Settings.from_env({"PAIRS_DATABASE_URL": url, "PAIRS_HISTORY_BARS": "1000", **given})
-
-
-def wait_until(condition, seconds: float = 30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("waited too long")
 
 
 @pytest.fixture
@@ -152,6 +144,31 @@ def test_venue_switch_keeps_rows_apart(start, tmp_path):
     finally:
         services.close()
         exchange.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["open", "start"])
+def test_venue_that_cannot_be_opened_leaves_the_old_one_running(start, monkeypatch, part):
+    services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    wait_until(lambda: services.health()["status"] == "ok")
+    wait_until(lambda: "BTCUSDT" in services.store.marks())
+    before = services.store.marks()["BTCUSDT"].next_id
+    work = getattr(Desk, part)
+
+    def refuse(desk: Desk) -> None:
+        if desk.venue.name == "binance-spot":
+            raise StorageError("the disk is gone")
+        work(desk)
+
+    monkeypatch.setattr(Desk, part, refuse)
+    with pytest.raises(StorageError, match="the disk is gone"):
+        services.switch_to("binance-spot")
+    with pytest.raises(ConfigError, match="binance-moon"):
+        services.switch_to("binance-moon")
+    wait_until(lambda: services.health()["status"] == "ok")
+    assert (services.venue.name, services.health()["simulated"]) == ("simulated", True)
+    wait_until(lambda: services.store.marks()["BTCUSDT"].next_id > before)
+    wait_until(lambda: services.engine.view(Params()).snapshot.status == "ready")
 
 
 def exchange_closes(exchange: SimulatedExchange, symbol: str) -> dict[int, float]:

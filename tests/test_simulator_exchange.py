@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -16,36 +16,22 @@ from websockets.frames import Opcode
 from websockets.sync.client import connect
 
 from simulator.exchange import SimulatedExchange
+from tests.exchanges import exchange_of, open_stream
 
 RATE = 1_000.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
-@contextmanager
-def running(market="spot", symbols=SYMBOLS, **options):
-    exchange = SimulatedExchange(market, symbols, **{"rate": RATE, **options})
-    exchange.start()
-    try:
-        yield exchange
-    finally:
-        exchange.stop()
-
-
 @pytest.fixture(scope="module")
 def spot():
-    with running() as exchange:
+    with exchange_of(rate=RATE) as exchange:
         yield exchange
 
 
 @pytest.fixture(scope="module")
 def futures():
-    with running("futures") as exchange:
+    with exchange_of("futures", rate=RATE) as exchange:
         yield exchange
-
-
-def open_stream(exchange, *names, route="market"):
-    base = exchange.ws_url.replace("/market", f"/{route}")
-    return connect(f"{base}/stream?streams={'/'.join(names)}", compression=None, max_queue=None)
 
 
 def receive(socket, count, timeout=5.0):
@@ -126,7 +112,10 @@ def test_frames_come_when_they_happen(spot):
 
 
 def test_kline_stream_equals_rest():
-    with running(speed=20.0) as exchange, open_stream(exchange, "ethusdt@kline_1m") as socket:
+    with (
+        exchange_of(speed=20.0, rate=RATE) as exchange,
+        open_stream(exchange, "ethusdt@kline_1m") as socket,
+    ):
         klines = []
         while not (klines and klines[-1]["x"]):
             klines.append(receive(socket, 1)[0]["data"]["k"])
@@ -221,7 +210,7 @@ def spy_on_pongs(socket, *, answer):
 
 
 def test_server_pings_and_drops_who_does_not_answer():
-    with running(ping_s=0.3) as exchange:
+    with exchange_of(ping_s=0.3, rate=RATE) as exchange:
         with connect(exchange.ws_url + "/ws") as socket:
             pongs = spy_on_pongs(socket, answer=True)
             assert all(pongs.acquire(timeout=5.0) for _ in range(5))
@@ -262,15 +251,15 @@ def test_futures_stream_equals_rest(futures):
 
 
 def test_restart_continues_the_market():
-    with running() as exchange, open_stream(exchange, "btcusdt@aggTrade") as socket:
+    with exchange_of(rate=RATE) as exchange, open_stream(exchange, "btcusdt@aggTrade") as socket:
         before = [frame["data"] for frame in receive(socket, 50)]
-    with running() as exchange:
+    with exchange_of(rate=RATE) as exchange:
         rows = ask(exchange, "aggTrades", symbol="BTCUSDT", fromId=before[0]["a"], limit=50)
     assert [{key: event[key] for key in rows[0]} for event in before] == rows
 
 
 def test_stopped_exchange_starts_again_on_its_port():
-    with running() as exchange:
+    with exchange_of(rate=RATE) as exchange:
         port = exchange.port
         exchange.stop()
         with pytest.raises(httpx.ConnectError):
@@ -281,7 +270,7 @@ def test_stopped_exchange_starts_again_on_its_port():
 
 
 def test_rest_counts_weight_and_refuses_when_it_is_used_up():
-    with running() as exchange, httpx.Client(base_url=exchange.rest_url) as client:
+    with exchange_of(rate=RATE) as exchange, httpx.Client(base_url=exchange.rest_url) as client:
         used = []
         while True:
             answer = client.get("/api/v3/trades", params={"symbol": "BTCUSDT", "limit": 1})
@@ -299,7 +288,7 @@ def test_rest_counts_weight_and_refuses_when_it_is_used_up():
 
 
 def test_time_and_speed_are_the_flags():
-    with running(start_ms=1_780_000_000_000, speed=50.0, rate=10.0) as exchange:
+    with exchange_of(start_ms=1_780_000_000_000, speed=50.0, rate=10.0) as exchange:
         began = time.monotonic()
         first = ask(exchange, "time")["serverTime"]
         assert 0 <= first - 1_780_000_000_000 < 30_000

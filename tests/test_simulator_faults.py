@@ -2,37 +2,27 @@
 
 import json
 import time
-from contextlib import contextmanager
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from simulator.exchange import SimulatedExchange
 from simulator.faults import KINDS, Faults
 from simulator.mangle import Mangler
 from simulator.streams import Due
+from tests.exchanges import exchange_of, open_stream
 
+RATE = 2_000.0
 PAYLOAD = (
     '{{"e":"aggTrade","E":{0},"s":"BTCUSDT","a":{0},"p":"1.00","q":"2.0",'
     '"f":1,"l":1,"T":{0},"m":true}}'
 )
 
 
-@contextmanager
-def running(market="spot", **options):
-    exchange = SimulatedExchange(market, ("BTCUSDT", "ETHUSDT"), **{"rate": 2_000.0, **options})
-    exchange.start()
-    try:
-        yield exchange
-    finally:
-        exchange.stop()
-
-
 @pytest.fixture(scope="module")
 def module_exchange():
-    with running() as exchange:
+    with exchange_of(rate=RATE) as exchange:
         yield exchange
 
 
@@ -40,11 +30,6 @@ def module_exchange():
 def exchange(module_exchange):
     yield module_exchange
     module_exchange.set_faults(clear=True)
-
-
-def open_stream(exchange, *names, route="market"):
-    base = exchange.ws_url.replace("/market", f"/{route}")
-    return connect(f"{base}/stream?streams={'/'.join(names)}", compression=None, max_queue=None)
 
 
 def texts(socket, count):
@@ -333,7 +318,7 @@ def test_duplicates_and_disorder_lose_nothing(exchange):
 
 def test_non_trades_fill_the_holes_of_futures_ids():
     with (
-        running("futures", faults={"non_trades": True}) as exchange,
+        exchange_of("futures", faults={"non_trades": True}, rate=RATE) as exchange,
         open_stream(exchange, "btcusdt@trade", route="public") as socket,
     ):
         events = [json.loads(text)["data"] for text in texts(socket, 400)]
@@ -467,7 +452,7 @@ def test_short_life_ends_connections_of_an_age(exchange):
 
 @pytest.mark.parametrize("ms", [5_000, -5_000])
 def test_clock_skew_shifts_the_exchange_as_a_whole(ms):
-    with running(faults={"clock_skew": {"ms": ms}}) as exchange:
+    with exchange_of(faults={"clock_skew": {"ms": ms}}, rate=RATE) as exchange:
         server_ms = get(exchange, "/api/v3/time").json()["serverTime"]
         assert server_ms - time.time() * 1_000 == pytest.approx(ms, abs=1_000)
         with open_stream(exchange, "btcusdt@aggTrade") as socket:

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from series_builder import START_MS, build_series, pair_bars, plain_params, random_series
 
 from analytics.series import analyse
 from analytics.snapshot import snapshot, snapshot_json
 from model import Market, SymbolInfo
 from params import Params
+from tests.series_builder import START_MS, build_series, pair_bars, plain_params, random_series
 
 LOT = SymbolInfo("", 0.01, 0.001)
 MINUTE = 60_000

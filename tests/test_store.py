@@ -12,7 +12,8 @@ import pytest
 from model import Batch, Mark, Quality, StorageError, Stream, SymbolInfo, Timeframe
 from storage.committer import StoreClosedError
 from storage.store import Store
-from tests.storage_rows import kline, put, stored, trade, wait_until
+from tests.storage_rows import kline, put, stored, trade
+from tests.waiting import wait_until
 
 pytest_plugins = ["tests.storage_fixtures"]
 

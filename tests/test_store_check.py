@@ -5,8 +5,7 @@ import pytest
 from model import Batch, Gap, Mark, Quality
 from storage.check import check, check_file
 from storage.retention import Retain
-from tests.storage_rows import batch_of, deltas, kline, put, trade
-from tests.test_retention import sweep
+from tests.storage_rows import batch_of, deltas, kline, put, sweep, trade
 
 pytest_plugins = ["tests.storage_fixtures"]
 

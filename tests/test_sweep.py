@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import START_MS, build_series, pair_bars, random_series
-from test_backtest import random_rule, series_for
 
 from analytics.backtest import backtest
 from analytics.metrics import curve
@@ -16,6 +14,8 @@ from analytics.sharpe import deflated_sharpe
 from analytics.sweep import Axes, cell_groups, cell_trades, shared_of, sweep
 from model import ConfigError, Market
 from params import Params
+from tests.random_rules import random_rule, series_for
+from tests.series_builder import START_MS, build_series, pair_bars, random_series
 
 AXES = Axes(entries=(1.0, 1.7, 2.2), exits=(0.0, 0.4), stops=(2.9, 0.0))
 MINUTE = 60_000

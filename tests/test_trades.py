@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series_builder import START_MS, build_series, plain_params
 
 from analytics.backtest import backtest
 from analytics.machine import Event
 from analytics.trades import COLUMNS, closed_rows, legs
 from model import Market
 from params import Params
+from tests.series_builder import START_MS, build_series, plain_params
 
 MINUTE = 60_000
 

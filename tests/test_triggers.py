@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from series_builder import build_series, pair_bars
 
 from analytics.series import analyse
 from analytics.triggers import price_at, trigger_prices
 from params import Params
+from tests.series_builder import build_series, pair_bars
 
 METHODS = ["ols", "static", "kalman", "tls", "fixed"]
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from series_builder import build_series, pair_bars, random_series
 
 from analytics.backtest import backtest
 from analytics.metrics import curve
@@ -13,6 +12,7 @@ from analytics.sweep import Axes, sweep
 from analytics.walkforward import walk_forward
 from model import ConfigError, Market
 from params import Params
+from tests.series_builder import build_series, pair_bars, random_series
 
 AXES = Axes(entries=(1.2, 1.8, 2.4), exits=(0.0, 0.5), stops=(0.0,))
 RULE = Params.parse({"gates": "", "fee_bps": 1})

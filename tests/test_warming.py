@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import pytest
-from test_engine import Venue
 
 from analytics.warm import PARTS, warm_part
 from engine import COMPILING, Engine
 from params import Params
+from tests.engine_venue import Venue
 from warming import is_cached
 
 

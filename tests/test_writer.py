@@ -24,8 +24,8 @@ from tests.storage_rows import (
     put,
     stored,
     trade,
-    wait_until,
 )
+from tests.waiting import wait_until
 
 pytest_plugins = ["tests.storage_fixtures"]
 
