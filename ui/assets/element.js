@@ -36,10 +36,13 @@ const FLASH_MS = 600;
 
 /** Flash a card for 600 ms. Opacity alone moves, so no frame is painted on the main thread. */
 export function flash(node, isUp) {
-  const veil = node.querySelector(":scope > .pl-veil");
   setAttribute(node, "data-flash", isUp ? "up" : "down");
   clearTimeout(node.flashTimer);
   node.flashTimer = setTimeout(() => setAttribute(node, "data-flash", null), FLASH_MS);
-  veil?.getAnimations().forEach((animation) => animation.cancel());
-  veil?.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FLASH_MS, easing: "ease-out" });
+  // One animation, played again: asking the page for the running ones would lay it out at once.
+  node.flashing ??= node.querySelector(":scope > .pl-veil")
+    ?.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FLASH_MS, easing: "ease-out" });
+  if (!node.flashing) return;
+  node.flashing.currentTime = 0;
+  node.flashing.play();
 }

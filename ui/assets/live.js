@@ -116,15 +116,26 @@ export class LiveView {
       setAttribute(this.root, "data-loading", null);
       for (const name of ["ticks", "series", "events"]) changed.add(name);
     }
-    if (message.type !== "status") this.newestTrade(message);
+    if (message.type !== "status") this.noteTrades(message);
     if (!this.isPaused || message.type === "full") this.render(changed);
     counters.lastSeq = this.state.seq;
     counters.updates += 1;
   }
 
-  newestTrade(message) {
-    const stamps = Object.values(message.ticks ?? {}).flatMap((rows) => rows.slice(-1).map((row) => row[0]));
-    this.tradeTs = message.type === "delta" && stamps.length ? Math.max(...stamps) : null;
+  /** Every trade of a delta counts as shown when the delta is; those of a full are history. */
+  noteTrades(message) {
+    const rows = message.type === "delta" && !this.isPaused ? Object.values(message.ticks ?? {}).flat() : [];
+    this.tradeStamps = rows.map((row) => row[0]);
+  }
+
+  noteShown() {
+    if (!this.tradeStamps?.length) return;
+    const { latencies } = counters;
+    const now = Date.now();
+    counters.latencyMs = now - Math.max(...this.tradeStamps);
+    for (const ts of this.tradeStamps) latencies.push(now - ts);
+    if (latencies.length > KEPT_LATENCIES) latencies.splice(0, KEPT_LATENCIES / 2);
+    this.tradeStamps = null;
   }
 
   render(changed) {
@@ -135,12 +146,7 @@ export class LiveView {
       this.position.update(this);
     }
     this.tables.update(this);
-    if (this.tradeTs) {
-      counters.latencyMs = Date.now() - this.tradeTs;
-      counters.latencies.push(counters.latencyMs);
-      if (counters.latencies.length > KEPT_LATENCIES) counters.latencies.splice(0, KEPT_LATENCIES / 2);
-      this.tradeTs = null;
-    }
+    this.noteShown();
     if (changed.has("series")) this.chart.schedule();
     this.tick();
   }
