@@ -127,19 +127,31 @@ class Services:
 
         Raises:
             ConfigError: no such venue.
+            StorageError: the database refused; the old venue runs on.
         """
         with self._switching:
             if self.is_closed:
                 return
-            # One process holds a database at a time: the old desk lets go before the new opens.
+            old = self.desk.venue.name
+            fresh = Desk(self.settings, venue, on_arrival=self._arrived)
+            # One writer holds a database at a time: the old desk lets go before the new opens.
             self.desk.close()
-            self.desk = Desk(self.settings, venue, on_arrival=self._arrived)
-            self.desk.open()
-            self.engine.use(self.desk)
-            self.recorder.use(self.desk.store.ledger)
-            self.alerts.use(self.desk.store)
-            self.notifier.use(self.desk.store)
-            self.desk.start()
+            try:
+                self._run_on(fresh)
+            except (PairsError, OSError):
+                log.warning("cannot run on %s; going back to %s", venue, old)
+                fresh.close()
+                self._run_on(Desk(self.settings, old, on_arrival=self._arrived))
+                raise
+
+    def _run_on(self, desk: Desk) -> None:
+        desk.open()
+        self.desk = desk
+        self.engine.use(desk)
+        self.recorder.use(desk.store.ledger)
+        self.alerts.use(desk.store)
+        self.notifier.use(desk.store)
+        desk.start()
 
     def _heal(self) -> None:
         """Called after each tick: once the writer has dropped trades, fetch them again."""
@@ -159,7 +171,10 @@ class Services:
             probe(self.settings.resolve_venue(venue), timeout_s=PROBE_TIMEOUT_S)
         except FeedError as error:
             return str(error)
-        self.switch_to(venue or self.settings.venue)
+        try:
+            self.switch_to(venue or self.settings.venue)
+        except (PairsError, OSError) as error:
+            return str(error)
         return ""
 
     def _arrived(self) -> None:
