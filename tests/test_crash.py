@@ -1,5 +1,6 @@
 """kill -9 at any moment: the file opens clean, holds a prefix, and the restart completes it."""
 
+import os
 import random
 import subprocess
 import sys
@@ -16,6 +17,7 @@ pytest_plugins = ["tests.storage_fixtures"]
 
 ROOT = Path(__file__).resolve().parent.parent
 FAR = 10**9
+KILLS = int(os.environ.get("SOAK_KILLS", "50"))
 
 
 def start(url: str, last_id: int) -> subprocess.Popen[str]:
@@ -73,6 +75,11 @@ def test_kill_9_loses_nothing_committed(sqlite_url, open_store):
 @pytest.mark.slow
 def test_kill_9_at_random_moments(url, open_store):
     kill_often(url, open_store, times=5, soonest_s=0.02)
+
+
+@pytest.mark.soak
+def test_kill_9_often(sqlite_url, open_store):
+    kill_often(sqlite_url, open_store, times=KILLS, soonest_s=0.02)
 
 
 def test_restart_after_kill_9_is_not_held_up_by_the_dead_writers_lock(sqlite_url, open_store):

@@ -5,6 +5,7 @@ history to the last digit.
 """
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,14 +13,19 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from analytics.bars import settle
 from model import Quality, Stream, Timeframe
+from simulator.market import Market
+from storage.check import check as check_store
 from storage.store import Store
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+LOAD = 2000
 RUN = """
 import signal, sys, threading
 from services import Services, load_settings
@@ -36,12 +42,12 @@ services.close()
 class Exchange:
     """`python -m simulator` in another process."""
 
-    def __init__(self, market: str, port: int) -> None:
+    def __init__(self, market: str, port: int, *, rate: int = 60) -> None:
         self.market, self.port = market, port
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "simulator", "--port", str(port), "--market", market),
-                *("--symbols", ",".join(SYMBOLS), "--rate", "60"),
+                *("--symbols", ",".join(SYMBOLS), "--rate", str(rate)),
             ],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -150,6 +156,70 @@ def test_killed_and_started_again_it_holds_what_the_exchange_holds(exchange, str
         for symbol in SYMBOLS:
             check(store, exchange, stream, symbol)
             assert store.marks()[symbol].next_id > before[symbol]
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(5, marks=pytest.mark.slow),
+        pytest.param(int(os.environ.get("SOAK_KILLS", "50")), marks=pytest.mark.soak),
+    ],
+)
+def test_killed_often_under_load_it_holds_a_prefix_and_is_completed(kills, free_port, tmp_path):
+    """2,000 trades a second; killed while starting, catching up, streaming or committing."""
+    database, stream = tmp_path / "pairs.db", Stream.AGG_TRADE
+    market = Market(SYMBOLS, seed=7, rate=LOAD)
+    seed = random.randrange(10**6)
+    moments, reached = random.Random(seed), dict.fromkeys(SYMBOLS, 0)
+    exchange = Exchange("spot", free_port(), rate=LOAD)
+    try:
+        for number in range(kills):
+            process = start(exchange, stream, database)
+            time.sleep(moments.uniform(0, 4))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            with stored(database, "binance-spot", stream) as store:
+                assert check_store(store) == [], f"seed {seed}, kill {number}"
+                for symbol, mark in store.marks().items():
+                    assert mark.next_id >= reached[symbol], f"seed {seed}, kill {number}"
+                    reached[symbol] = mark.next_id
+                    assert_true(store, market, symbol)
+        process = start(exchange, stream, database)
+        newest = {symbol: market.newest_aggregate(symbol, now_ms()) for symbol in SYMBOLS}
+        wait_until(lambda: is_complete(database, stream, newest))
+        process.terminate()
+        process.communicate(timeout=20)
+    finally:
+        exchange.close()
+    with stored(database, "binance-spot", stream) as store:
+        assert check_store(store) == []
+        for symbol in SYMBOLS:
+            assert_true(store, market, symbol)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def is_complete(database: Path, stream: Stream, newest: dict[str, int]) -> bool:
+    """Whether everything up to these ids is committed and nothing is being fetched."""
+    with stored(database, "binance-spot", stream) as store:
+        marks, gaps = store.marks(), store.gaps()
+    return all(
+        marks[symbol].next_id > last and not any(gap.state == "open" for gap in gaps[symbol])
+        for symbol, last in newest.items()
+    )
+
+
+def assert_true(store: Store, market: Market, symbol: str) -> None:
+    """Every trade stored is one of the exchange's, to the last digit."""
+    rules = market.instruments[symbol]
+    for block in store.read_trades(symbol):
+        want = market.aggregates(symbol, int(block.ids[0]), int(block.ids[-1]))
+        where = block.ids - int(block.ids[0])
+        np.testing.assert_array_equal(want.ts[where], block.ts)
+        np.testing.assert_array_equal(want.price[where] / 10.0**rules.price_decimals, block.price)
+        np.testing.assert_array_equal(want.qty[where] / 10.0**rules.qty_decimals, block.qty)
 
 
 def check(store: Store, exchange: Exchange, stream: Stream, symbol: str) -> None:

@@ -5,7 +5,6 @@ Linux only: sizes are read from /proc.
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ SEED = 7
 
 
 class Process:
-    """A child that is stopped as Ctrl-C does, and killed if that does not help."""
+    """A child that is asked to end, and killed if that does not help."""
 
     def __init__(self, command: list[str], log: Path, **environment: str) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PAIRS_")}
@@ -45,7 +44,7 @@ class Process:
     def stop(self, timeout_s: float = 30.0) -> int:
         """End it and return its exit code; may be repeated."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.terminate()
             try:
                 self.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
