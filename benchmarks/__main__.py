@@ -13,7 +13,13 @@ from collections.abc import Sequence
 from benchmarks.report import PAGE, RESULTS, Section, render, save
 
 # Part → the module whose `run(quick: bool) -> Section` measures it, in the order of RESULTS.md.
-PARTS: dict[str, str] = {}
+PARTS = {
+    "ingest": "benchmarks.wire",
+    "storage": "benchmarks.disk",
+    "bars": "benchmarks.bars",
+    "rolling": "benchmarks.rolling",
+    "kalman": "benchmarks.hedge",
+}
 
 
 def measure(name: str, *, quick: bool) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+TIMEOUT_S = 240
 # Name of the environment → what is installed there.
 PACKAGES = {
     "backtesting": ("backtesting",),
@@ -76,7 +77,7 @@ def run(name: str, script: str, *args: object) -> Any:
     """
     # -P: this folder's modules must not stand in for the peer's own.
     command = [str(python_of(name)), "-P", str(HERE / script), *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     if done.returncode:
         raise RuntimeError(f"{name}: {script} failed\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
