@@ -139,8 +139,8 @@ class Desk:
 
     def symbol_info(self, symbol: str) -> SymbolInfo:
         """Tick and lot size of a symbol, the finest the exchange knows until it has said."""
-        infos = self.feed_health().symbols_info
-        return infos.get(symbol) or SymbolInfo(symbol, FINEST_DECIMALS, FINEST_DECIMALS)
+        info = None if self.feed is None else self.feed.symbol_info(symbol)
+        return info or SymbolInfo(symbol, FINEST_DECIMALS, FINEST_DECIMALS)
 
     def status(self) -> Mapping[str, Any]:
         """State of the feed for the status strip; `message` says why it is not live."""

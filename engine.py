@@ -12,12 +12,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from analytics.bars import BarBook
+from analytics.live import extend, tail_bars
 from analytics.series import PairSeries, TestCache, analyse, unknown
-from analytics.snapshot import snapshot, unknown_snapshot
+from analytics.snapshot import Judged, judge, snapshot, unknown_snapshot
 from model import Bars, ConfigError, Market, Snapshot, SymbolInfo, Timeframe
 from params import Params
 
@@ -70,12 +71,21 @@ class EngineHealth:
 
 @dataclass(slots=True)
 class _Entry:
-    view: PairView | None
-    version: int
-    evaluated_s: float
+    """One rule's evaluation, and what the next one can take from it.
+
+    `closed` are the legs' closed versions that `view.series` was made of; `judged` is what its
+    closed rows say, to the market and lot sizes in `judged_by`.
+    """
+
     used_s: float
-    pinned: Params | None
-    cache: TestCache
+    view: PairView | None = None
+    version: int = -1
+    evaluated_s: float = 0.0
+    pinned: Params | None = None
+    cache: TestCache = field(default_factory=TestCache)
+    closed: tuple[int, int] | None = None
+    judged: Judged | None = None
+    judged_by: object = None
 
 
 class Engine:
@@ -226,9 +236,10 @@ class Engine:
 
     def _tick(self) -> None:
         failed: Exception | None = None
+        status = self.source.status()
         for params in {self.rule, *list(self._watched)}:
             try:
-                self._evaluate(params)
+                self._evaluate(params, status)
             except Exception as error:  # one bad pair must not stop the others
                 failed = error
         self._forget_unused()
@@ -237,52 +248,86 @@ class Engine:
         if failed is not None:
             raise failed
 
-    def _evaluate(self, params: Params) -> PairView:
+    def _evaluate(self, params: Params, status: Mapping[str, Any] | None = None) -> PairView:
         with self._compute:
             version = self._version
             entry = self._entries.get(params)
             if entry is None:
-                entry = _Entry(None, -1, 0.0, self._clock(), None, TestCache())
-                self._entries[params] = entry
+                entry = self._entries[params] = _Entry(self._clock())
             entry.evaluated_s = self._clock()
             if entry.view is not None and entry.version == version:
                 # Nothing arrived: the numbers stand, but their age and the feed's state move on.
-                entry.view = self._view_of(params, entry.pinned or params, entry.view.series)
+                entry.view = self._view_of(params, entry, entry.view.series, status)
                 return entry.view
-            rows = max(self._rows, FEWEST_ROWS, params.warmup_rows + params.test_window)
-            bars_y = self.bars(params.y, params.timeframe, limit=rows)
-            bars_x = self.bars(params.x, params.timeframe, limit=rows)
-            used = entry.pinned or params
             if not self.is_ready:
+                bars_y, bars_x = self._legs(params, self._rows_of(params))
                 entry.view = self._unready(params, unknown(bars_y, bars_x, params))
                 return entry.view
-            series = analyse(bars_y, bars_x, used, cache=entry.cache)
-            if entry.pinned is None:
-                entry.pinned = _pin_calibration(params, series)
-                if entry.pinned is not None and entry.pinned != params:
-                    # Once more under the pinned rule: the cache then keeps what was fitted on
-                    # these rows when they slide out of the window.
-                    used = entry.pinned
-                    series = analyse(bars_y, bars_x, used, cache=entry.cache)
-            entry.view = self._view_of(params, used, series)
+            series = self._newest(params, entry)
+            entry.view = self._view_of(params, entry, series, status)
             entry.version = version
             return entry.view
+
+    def _rows_of(self, params: Params) -> int:
+        return max(self._rows, FEWEST_ROWS, params.warmup_rows + params.test_window)
+
+    def _legs(self, params: Params, rows: int) -> tuple[Bars, Bars]:
+        bars_y = self.bars(params.y, params.timeframe, limit=rows)
+        return bars_y, self.bars(params.x, params.timeframe, limit=rows)
+
+    def _closed(self, params: Params) -> tuple[int, int]:
+        book, timeframe = self.source.book, params.timeframe
+        return book.closed_version(params.y, timeframe), book.closed_version(params.x, timeframe)
+
+    def _newest(self, params: Params, entry: _Entry) -> PairSeries:
+        """Every number on the newest rows; only the forming ones are made anew if that will do."""
+        closed, used = self._closed(params), entry.pinned or params
+        if entry.view is not None and entry.closed == closed:
+            legs = self._legs(params, tail_bars(used))
+            # Rows may have closed while the bars were read: those are no longer forming ones.
+            if self._closed(params) == closed:
+                series = extend(entry.view.series, *legs, used, entry.cache)
+                if series is not None:
+                    return series
+        entry.closed, entry.judged = closed, None
+        legs = self._legs(params, self._rows_of(params))
+        series = analyse(*legs, used, cache=entry.cache)
+        if entry.pinned is None:
+            entry.pinned = _pin_calibration(params, series)
+            if entry.pinned is not None and entry.pinned != params:
+                # Once more under the pinned rule: the cache then keeps what was fitted on these
+                # rows when they slide out of the window.
+                series = analyse(*legs, entry.pinned, cache=entry.cache)
+        return series
 
     def _unready(self, params: Params, series: PairSeries) -> PairView:
         self._seq += 1
         snap = unknown_snapshot(series, params, COMPILING)
         return PairView(self._seq, params, series, snap, self.source.status())
 
-    def _view_of(self, params: Params, used: Params, series: PairSeries) -> PairView:
-        source, status = self.source, self.source.status()
+    def _view_of(
+        self,
+        params: Params,
+        entry: _Entry,
+        series: PairSeries,
+        status: Mapping[str, Any] | None,
+    ) -> PairView:
+        source, used = self.source, entry.pinned or params
+        status = status or source.status()
+        by = source.market, source.symbol_info(params.y), source.symbol_info(params.x)
+        market, info_y, info_x = by
+        if entry.judged is None or entry.judged_by != by:
+            entry.judged = judge(series, used, market=market, info_y=info_y, info_x=info_x)
+            entry.judged_by = by
         snap = snapshot(
             series,
             used,
-            market=source.market,
-            info_y=source.symbol_info(params.y),
-            info_x=source.symbol_info(params.x),
+            market=market,
+            info_y=info_y,
+            info_x=info_x,
             now_ms=int(status["server_ms"]),
             feed_is_live=status["feed"] == "live",
+            judged=entry.judged,
         )
         self._seq += 1
         return PairView(self._seq, params, series, snap, status)

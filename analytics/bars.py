@@ -9,6 +9,7 @@ Rule 3: nothing here guesses. A bucket in doubt is PARTIAL, a bucket nobody know
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -211,6 +212,7 @@ class BarBook:
         self._rings: dict[tuple[str, Timeframe], Ring] = {}
         self._gaps: dict[str, tuple[Gap, ...]] = {}
         self._closed_ms: dict[str, int] = {}
+        self._versions: Counter[tuple[str, Timeframe]] = Counter()
         for symbol in symbols:
             self._add(symbol)
 
@@ -231,6 +233,7 @@ class BarBook:
             if (rows.symbol, rows.timeframe) not in self._rings:
                 self._add(rows.symbol)
             self._rings[rows.symbol, rows.timeframe].put_rows(rows)
+            self._revise(rows.symbol)
             gaps = tuple(gaps)
             if gaps:
                 self._gaps[rows.symbol] = gaps
@@ -250,12 +253,39 @@ class BarBook:
                 ring = self._rings[bar.symbol, bar.timeframe]
                 if bar.quality <= Quality.BACKFILLED:
                     ring.merge(bar)
+                    if bar.ts + bar.timeframe.ms <= self.closed_ms(bar.symbol):
+                        self._versions[bar.symbol, bar.timeframe] += 1
                 else:
                     ring.put(bar)
-            self._gaps.update(batch.gaps)
+                    self._revise(bar.symbol)
+            for symbol, gaps in batch.gaps.items():
+                if gaps != self.gaps(symbol):
+                    self._gaps[symbol] = gaps
+                    self._revise(symbol)
             for symbol, closed_ms in batch.closed_ms.items():
-                self._closed_ms[symbol] = max(closed_ms, self._closed_ms.get(symbol, 0))
+                self._close(symbol, closed_ms)
         return made
+
+    def _close(self, symbol: str, closed_ms: int) -> None:
+        before = self.closed_ms(symbol)
+        if closed_ms <= before:
+            return
+        self._closed_ms[symbol] = closed_ms
+        for timeframe in Timeframe:
+            if closed_ms // timeframe.ms != before // timeframe.ms:
+                self._versions[symbol, timeframe] += 1
+
+    def _revise(self, symbol: str) -> None:
+        for timeframe in Timeframe:
+            self._versions[symbol, timeframe] += 1
+
+    def closed_version(self, symbol: str, timeframe: Timeframe) -> int:
+        """Return a number that grows whenever a closed bar may have come, gone or changed.
+
+        While it stays, `bars` differ in forming bars only.
+        """
+        with self._lock:
+            return self._versions[symbol, timeframe]
 
     def gaps(self, symbol: str) -> tuple[Gap, ...]:
         """What is not known about the symbol."""

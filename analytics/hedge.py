@@ -41,11 +41,15 @@ class HedgeMemory:
 
     def state_before(self, ts: int, noise: Noise) -> Floats | None:
         """Return the state the filter carried into the row at `ts`, None if it is not known."""
-        at = int(np.searchsorted(self.ts, ts))
-        if noise != self.noise or at >= self.closed or self.ts[at] != ts:
+        if noise != self.noise or not self.knows(ts):
             return None
-        state: Floats = self.states[at]
+        state: Floats = self.states[np.searchsorted(self.ts, ts)]
         return state
+
+    def knows(self, ts: int) -> bool:
+        """Whether the row at `ts` was closed when the states were last kept."""
+        at = int(np.searchsorted(self.ts[: self.closed], ts))
+        return at < self.closed and bool(self.ts[at] == ts)
 
     def keep(self, grid: Grid, noise: Noise, states: Floats) -> None:
         """Remember the states of a run over `grid`."""

@@ -112,10 +112,9 @@ def analyse(
     grid = pair_grid(bars_y, bars_x, max_carry=params.carry_rows)
     if fresh is not None:
         _override(grid, *fresh)
-    is_log = params.price_scale == "log"
-    y, x = (np.log(grid.price_y), np.log(grid.price_x)) if is_log else (grid.price_y, grid.price_x)
+    y, x = scaled(grid, params)
     columns = hedges(grid, y, x, params, None if cache is None else cache.hedge)
-    columns["correlation"] = _correlation(grid, params)
+    columns["correlation"] = correlation_of(grid, params)
     columns["beta_drift"] = beta_drift(columns["beta"], params.window, start=grid.start)
     tests = None if cache is None else cache.tests
     columns |= held_tests(grid, y, x, columns["beta"], params, tests)
@@ -155,7 +154,15 @@ def _override(grid: Grid, ts: Ints, flags: Flags) -> None:
         grid.fresh[stored] = flags[at[stored]]
 
 
-def _correlation(grid: Grid, params: Params) -> Floats:
+def scaled(grid: Grid, params: Params) -> tuple[Floats, Floats]:
+    """Return the closes of both legs on the rule's scale: prices or their logs."""
+    if params.price_scale == "log":
+        return np.log(grid.price_y), np.log(grid.price_x)
+    return grid.price_y, grid.price_x
+
+
+def correlation_of(grid: Grid, params: Params) -> Floats:
+    """Return the rolling correlation of a grid under a rule: of returns or of prices."""
     y, x = grid.price_y, grid.price_x
     if params.correlation_of == "returns":
         rows = RETURN_ROWS_1S if params.timeframe is Timeframe.S1 else 1

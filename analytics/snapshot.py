@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from analytics.machine import Event
 from analytics.regime import Regime
 from analytics.rule import Play, play
 from analytics.series import PairSeries
-from analytics.trades import fill, legs
+from analytics.trades import Tape, fill, legs
 from analytics.triggers import trigger_prices
 from model import (
     Decision,
@@ -56,6 +56,35 @@ _GROUPS = {
 }
 
 
+class Judged(NamedTuple):
+    """What the closed rows of a series say: the rule played over them, and the decision."""
+
+    played: Play
+    decision: Decision
+    regime: str
+
+
+def judge(
+    series: PairSeries,
+    params: Params,
+    *,
+    market: Market,
+    info_y: SymbolInfo,
+    info_x: SymbolInfo,
+    funding: FundingRates | None = None,
+) -> Judged | None:
+    """Return the judgement at the newest closed row, None without one; args as of `snapshot`."""
+    played = play(series, params, market=market, funding=funding)
+    if played.hi == 0:
+        return None
+    row = played.hi - 1
+    decision = decide(series, params, played, row, market=market, info_y=info_y, info_x=info_x)
+    has_position = played.walk.state.side != 0 or int(played.walk.event[row]) > Event.ENTRY
+    rows = np.array([row])
+    regime = Regime(int(regime_if_flat(series, params, rows, has_position=has_position)[0]))
+    return Judged(played, decision, regime.label)
+
+
 def snapshot(
     series: PairSeries,
     params: Params,
@@ -66,7 +95,7 @@ def snapshot(
     now_ms: int,
     feed_is_live: bool,
     funding: FundingRates | None = None,
-    played: Play | None = None,
+    judged: Judged | None = None,
 ) -> Snapshot:
     """Return the pair's snapshot at its newest closed row.
 
@@ -79,24 +108,24 @@ def snapshot(
         now_ms: server time, to tell whether the newest row is old.
         feed_is_live: the stream is known to be alive.
         funding: stored funding rates by symbol.
-        played: the rule already played over this series, to save playing it again.
+        judged: the judgement of the same closed rows, to save judging them again.
     Returns:
         Snapshot with status warming_up (z unknown), stale (feed not live, or newest row old) or
         ready.
     """
-    played = played or play(series, params, market=market, funding=funding)
-    if played.hi == 0:
+    if judged is None:
+        judged = judge(series, params, market=market, info_y=info_y, info_x=info_x, funding=funding)
+    if judged is None:
         reason = f"Not enough data: no closed bars of {params.y} and {params.x} yet."
         return unknown_snapshot(series, params, reason)
+    played, decision = judged.played, judged.decision
     row = played.hi - 1
-    decision = decide(series, params, played, row, market=market, info_y=info_y, info_x=info_x)
     status, warnings = _status(series, params, row, now_ms, feed_is_live)
     if status == "stale":
         decision = replace(decision, reasons=(warnings[0], *decision.reasons))
+    if played.walk.state.side != 0:  # marked at the newest prices
+        played = replace(played, tape=Tape.of(series, params, funding))
     position = _position(series, played)
-    has_position = position.side != "FLAT" or int(played.walk.event[row]) > Event.ENTRY
-    rows = np.array([row])
-    regime = Regime(int(regime_if_flat(series, params, rows, has_position=has_position)[0]))
     at = _At(series, row)
     groups: dict[str, Any] = {name: at.group(pairs) for name, pairs in _GROUPS.items()}
     stationary = int(series.stationary[row])
@@ -112,7 +141,7 @@ def snapshot(
         stationary=None if stationary < 0 else stationary == 1,
         **at.numbers("stationary_share", "half_life_low", "half_life_high", "hurst", "beta_drift"),
         half_life_bars=at.number("half_life"),
-        regime=regime.label,
+        regime=judged.regime,
         **groups,
         position=position,
         decision=decision,

@@ -163,9 +163,12 @@ class Trades:
 
 
 def closed_rows(series: PairSeries) -> int:
-    """Return how many rows are closed; the forming one, if any, is last."""
-    n = len(series.ts)
-    return n if n == 0 or series.closed[-1] else n - 1
+    """Return how many rows are closed; those that are not come last.
+
+    Two rows can be open at once: a leg that has not traded since leaves its row in doubt while the
+    other leg is in the next one already.
+    """
+    return int(np.count_nonzero(series.closed))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

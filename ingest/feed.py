@@ -20,7 +20,7 @@ from ingest.health import FeedHealth, FeedState, SymbolHealth
 from ingest.history import Stored
 from ingest.session import Session
 from ingest.timing import Timing
-from model import Batch, Gap, Mark, Stream, Timeframe, Trade
+from model import Batch, Gap, Mark, Stream, SymbolInfo, Timeframe, Trade
 from settings import Venue
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,10 @@ class Feed:
             return report.health(self._session, is_alive=False, fault=self._fault)
         wait = max(0.0, self._retry_at_s - time.monotonic()) if self._fault else 0.0
         return report.health(self._session, fault=self._fault, retry_s=wait)
+
+    def symbol_info(self, symbol: str) -> SymbolInfo | None:
+        """Return tick and lot size of `symbol`, None until the exchange has said."""
+        return self._session.roster.infos.get(symbol)
 
     def last_ticks(self, symbol: str, n: int = 200) -> list[Trade]:
         """Return the newest trades of `symbol`, at most `n` and 200, oldest first."""
