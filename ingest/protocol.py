@@ -69,9 +69,9 @@ class Kline(NamedTuple):
 Event = Trade | Kline | Ack | StreamError | Shutdown | Ignored | Rejected
 
 
-class _AggTrade(msgspec.Struct, gc=False, tag_field="e", tag="aggTrade"):
+class _AggTrade(msgspec.Struct, gc=False, tag_field="e", tag="aggTrade", rename={"id": "a"}):
     s: str
-    a: int
+    id: int
     p: str
     q: str
     T: int
@@ -79,9 +79,9 @@ class _AggTrade(msgspec.Struct, gc=False, tag_field="e", tag="aggTrade"):
     X: str = "MARKET"
 
 
-class _Trade(msgspec.Struct, gc=False, tag_field="e", tag="trade"):
+class _Trade(msgspec.Struct, gc=False, tag_field="e", tag="trade", rename={"id": "t"}):
     s: str
-    t: int
+    id: int
     p: str
     q: str
     T: int
@@ -164,7 +164,7 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
     # `Trade(...)` costs as much as the decoding; this builds the same tuple at half the price.
     new = tuple.__new__
 
-    def parse_aggregate(frame: Text) -> Event:
+    def parse(frame: Text) -> Event:
         if len(frame) > MAX_FRAME_BYTES:
             return Rejected("frame too long")
         try:
@@ -177,32 +177,13 @@ def _parser(stream: Stream) -> Callable[[Text], Event]:
             and raw.s
             and 0.0 < price < MAX_PRICE
             and 0.0 < qty < MAX_QTY
-            and 0 <= raw.a < MAX_ID
+            and 0 <= raw.id < MAX_ID
             and MIN_TS_MS <= raw.T < MAX_TS_MS
         ):
-            return new(Trade, (raw.s, raw.a, price, qty, raw.T, raw.m))
+            return new(Trade, (raw.s, raw.id, price, qty, raw.T, raw.m))
         return _classify(frame, stream, id_field)
 
-    def parse_raw(frame: Text) -> Event:
-        if len(frame) > MAX_FRAME_BYTES:
-            return Rejected("frame too long")
-        try:
-            raw = decode(frame).data
-            price, qty = float(raw.p), float(raw.q)
-        except _UNREADABLE:
-            return _classify(frame, stream, id_field)
-        if (
-            raw.X == "MARKET"
-            and raw.s
-            and 0.0 < price < MAX_PRICE
-            and 0.0 < qty < MAX_QTY
-            and 0 <= raw.t < MAX_ID
-            and MIN_TS_MS <= raw.T < MAX_TS_MS
-        ):
-            return new(Trade, (raw.s, raw.t, price, qty, raw.T, raw.m))
-        return _classify(frame, stream, id_field)
-
-    return parse_aggregate if stream is Stream.AGG_TRADE else parse_raw
+    return parse
 
 
 def _classify(frame: Text, stream: Stream, id_field: str) -> Event:

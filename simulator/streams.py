@@ -5,8 +5,9 @@ asked. It says nothing about who listens. A trade is sent `LATENCY_MS` after its
 with an event time E of 1 to 4 ms after T.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from simulator.candles import INTERVALS_MS, Candles
 from simulator.columns import Aggregates, Trades, take
@@ -84,9 +85,11 @@ def make_source(name: str, market: Exchange, now_ms: int) -> Source | None:
     symbol = symbol.upper()
     dialect = Dialect(market.instruments[symbol], market.market, has_holes=market.has_holes)
     if kind == "aggTrade":
-        return _AggregateSource(market, symbol, dialect, now_ms)
+        read = (market.aggregate_at, market.aggregates, dialect.aggregate_frames)
+        return _TradeSource(symbol, now_ms, *read)
     if kind == "trade":
-        return _TradeSource(market, symbol, dialect, now_ms)
+        read_raw = (market.trade_at, market.trades, dialect.trade_frames)
+        return _TradeSource(symbol, now_ms, *read_raw)
     interval = kind.removeprefix("kline_")
     if kind.startswith("kline_") and interval in INTERVALS_MS:
         return _KlineSource(market, symbol, dialect, interval, now_ms)
@@ -99,47 +102,35 @@ def route_of(name: str) -> str:
     return "public" if kind in _PUBLIC else "market"
 
 
-class _AggregateSource:
-    def __init__(self, market: Exchange, symbol: str, dialect: Dialect, now_ms: int) -> None:
-        self._market, self._symbol, self._dialect = market, symbol, dialect
-        self._next = market.aggregate_at(symbol, now_ms - LATENCY_MS + 1)
-        self._next_ms = 0
-
-    def due(self, now_ms: int) -> Due | None:
-        until = now_ms - LATENCY_MS
-        if until < self._next_ms:
-            return None
-        stop = self._market.aggregate_at(self._symbol, until + 1)
-        # One row ahead: its time says when to look again.
-        rows = self._market.aggregates(self._symbol, self._next, max(stop, self._next))
-        self._next_ms = int(rows.ts[-1])
-        if stop <= self._next:
-            return None
-        self._next = stop
-        ids, ts = rows.id[:-1], rows.ts[:-1]
-        events = (ts + 1 + ids % 4).tolist()
-        return Due(ids.tolist(), self._dialect.aggregate_frames(take(rows, slice(-1)), events))
-
-
 class _TradeSource:
-    def __init__(self, market: Exchange, symbol: str, dialect: Dialect, now_ms: int) -> None:
-        self._market, self._symbol, self._dialect = market, symbol, dialect
-        self._next = market.trade_at(symbol, now_ms - LATENCY_MS + 1)
+    """Trades or aggregates: `at` finds ids by time, `rows` reads them, `frames` writes them."""
+
+    def __init__(
+        self,
+        symbol: str,
+        now_ms: int,
+        at: Callable[[str, int], int],
+        rows: Callable[[str, int, int], Any],
+        frames: Callable[[Any, list[int]], list[str]],
+    ) -> None:
+        self._symbol, self._at, self._rows, self._frames = symbol, at, rows, frames
+        self._next = at(symbol, now_ms - LATENCY_MS + 1)
         self._next_ms = 0
 
     def due(self, now_ms: int) -> Due | None:
         until = now_ms - LATENCY_MS
         if until < self._next_ms:
             return None
-        stop = self._market.trade_at(self._symbol, until + 1)
-        rows = self._market.trades(self._symbol, self._next, max(stop, self._next))
+        stop = self._at(self._symbol, until + 1)
+        # One row ahead: its time says when to look again.
+        rows = self._rows(self._symbol, self._next, max(stop, self._next))
         self._next_ms = int(rows.ts[-1])
         if stop <= self._next:
             return None
         self._next = stop
         ids, ts = rows.id[:-1], rows.ts[:-1]
         events = (ts + 1 + ids % 4).tolist()
-        return Due(ids.tolist(), self._dialect.trade_frames(take(rows, slice(-1)), events))
+        return Due(ids.tolist(), self._frames(take(rows, slice(-1)), events))
 
 
 class _KlineSource:
