@@ -1,5 +1,7 @@
 """Health, symbols and bars."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -49,10 +51,14 @@ def market_routes(get_services: GetServices) -> APIRouter:
     def symbols() -> Response:
         """What is ingested or stored, and how far it reaches."""
         services = get_services()
-        found: dict[str, dict[str, Any]] = {name: {} for name in services.book.symbols}
+        listed: dict[str, dict[str, list[Coverage]]] = {name: {} for name in services.book.symbols}
         for row in services.store.coverage():
-            frames = found.setdefault(row.symbol, {})
-            _widen(frames.setdefault(row.timeframe.value, {}), row)
+            frames = listed.setdefault(row.symbol, {})
+            frames.setdefault(row.timeframe.value, []).append(row)
+        found = {
+            name: {value: summary(sources) for value, sources in frames.items()}
+            for name, frames in listed.items()
+        }
         rows = [{"symbol": name, "timeframes": frames} for name, frames in found.items()]
         return Json({"simulated": services.venue.is_simulated, "symbols": rows})
 
@@ -99,12 +105,23 @@ def market_routes(get_services: GetServices) -> APIRouter:
     return router
 
 
-def _widen(frame: dict[str, Any], row: Coverage) -> None:
-    """Take one source of a timeframe's bars into the summary of all of them."""
-    frame["first_ts"] = min(row.first_ts, frame.get("first_ts", row.first_ts))
-    frame["last_ts"] = max(row.last_ts, frame.get("last_ts", row.last_ts))
-    sources = frame.setdefault("sources", {})
-    sources[row.layer] = row.bars
-    # Sources overlap where one took over from another: there are no more bars than buckets.
-    buckets = (frame["last_ts"] - frame["first_ts"]) // row.timeframe.ms + 1
-    frame["bars"] = min(sum(sources.values()), buckets)
+def summary(sources: Sequence[Coverage]) -> dict[str, Any]:
+    """Return how far the sources of one timeframe reach together, and how many bars that is.
+
+    Sources overlap where one took over from another, and only counts are known here. `bars` is
+    exact, and `estimated` false, where no two overlap or one is without holes over the whole span;
+    else it is the most there can be.
+    """
+    tf_ms = sources[0].timeframe.ms
+    rows = sorted(sources, key=lambda row: row.first_ts)
+    first, last = rows[0].first_ts, max(row.last_ts for row in rows)
+    buckets = (last - first) // tf_ms + 1
+    overlaps = any(b.first_ts <= a.last_ts for a, b in pairwise(rows))
+    is_whole = any(row.bars == buckets for row in rows)
+    return {
+        "first_ts": first,
+        "last_ts": last,
+        "sources": {row.layer: row.bars for row in sources},
+        "bars": min(sum(row.bars for row in rows), buckets),
+        "estimated": overlaps and not is_whole,
+    }

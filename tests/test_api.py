@@ -19,8 +19,10 @@ from api import schemas
 from api.app import create_api
 from api.parameters import strategy_parameters
 from api.prometheus import exposition
+from api.routes_market import summary
 from model import ConfigError, StorageError, Timeframe
 from params import GATES, Params
+from storage.coverage import Coverage
 from storage.ledger import DecisionRow
 from tests.api_fakes import (
     START_MS,
@@ -108,6 +110,29 @@ def test_symbols_tell_the_span_of_each_timeframe(client):
     assert (frame["first_ts"], frame["last_ts"]) == (START_MS, START_MS + 599_000)
     assert frame["bars"] == 600
     assert by_name["SOLUSDT"] == {}
+
+
+@pytest.mark.parametrize(
+    ("spans", "want"),
+    [
+        ({"trades": (0, 9, 10)}, (10, False)),
+        ({"trades": (0, 9, 7)}, (7, False)),  # holes, one source
+        ({"kline": (0, 4, 3), "trades": (5, 9, 4)}, (7, False)),  # holes, one after the other
+        ({"kline": (0, 9, 10), "trades": (5, 9, 2)}, (10, False)),  # one without holes
+        ({"kline": (0, 6, 5), "trades": (4, 9, 4)}, (9, True)),  # 7 to 9: nobody counted
+        ({"kline": (0, 6, 7), "trades": (4, 9, 6)}, (10, True)),
+    ],
+)
+def test_number_of_bars_is_exact_or_says_that_it_is_not(spans, want):
+    rows = [
+        Coverage("BTCUSDT", Timeframe.M1, layer, first * 60_000, last * 60_000, bars)
+        for layer, (first, last, bars) in spans.items()
+    ]
+    for listed in (rows, rows[::-1]):
+        found = summary(listed)
+        assert (found["bars"], found["estimated"]) == want
+        assert (found["first_ts"], found["last_ts"]) == (0, 540_000)
+        assert found["sources"] == {layer: bars for layer, (_, _, bars) in spans.items()}
 
 
 def test_bars_are_oldest_first_and_closed_only(client):

@@ -63,6 +63,8 @@ class Coverage(Part):
     first_ts: int | None
     last_ts: int | None
     bars: int
+    estimated: bool = Field(description="bars is the most there can be, as sources overlap")
+    sources: dict[str, int] = Field(description="bars by source: trades, kline, imported, partial")
 
 
 class SymbolCoverage(Part):
