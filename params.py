@@ -8,7 +8,16 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from model import ConfigError, Market, Timeframe
 
@@ -94,6 +103,15 @@ class Params(BaseModel):
             return cls.model_validate(merged)
         except ValidationError as error:
             raise _config_error(error, merged) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_values(cls, value: object, info: ValidationInfo) -> object:
+        # Python takes False for 0; no parameter of a rule is a yes or no.
+        if isinstance(value, bool):
+            name = str(info.field_name)
+            raise _Refused(name, f"must not be true or false, was {str(value).lower()}")
+        return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -70,7 +70,7 @@ class BacktestResult:
 
     @property
     def trade_columns(self) -> dict[str, list[Any]]:
-        """The trade table, column by column, under the names of ANALYTICS §8."""
+        """The trade table, column by column, under the names of `analytics.trades.COLUMNS`."""
         notional = self.played.terms.notional
         return self.trades.columns(self.series.ts, self.series.zscore, notional)
 

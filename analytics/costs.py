@@ -1,4 +1,4 @@
-"""What trading costs: fee, slippage and funding, as ANALYTICS §8 charges them."""
+"""What trading costs: fee, slippage and funding, as docs/methods.md (Backtest) charges them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

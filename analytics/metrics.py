@@ -1,4 +1,4 @@
-"""What a run earned, what it cost and how rough the way was: ANALYTICS §8, gross beside net.
+"""What a run earned, what it cost and how rough the way was, gross beside net.
 
 NaN (null) is a ratio that does not exist: no trades, no variance, no losers, under 30 days.
 """

@@ -41,7 +41,7 @@ def regimes(
     Args:
         is_past_stop: (n,) a position or signal lives and |z| is at the stop or beyond.
         beta_drift: (n,) sd of the spread's β over the window ÷ abs of its mean.
-        correlation, half_life, hurst: (n,) as ANALYTICS §5; NaN matches nothing.
+        correlation, half_life, hurst: (n,) as in docs/methods.md; NaN matches nothing.
         stationary: (n,) 1 yes, 0 no, −1 unknown.
         window: rows of the z-score; a longer half-life is not mean reverting.
     Returns:

@@ -1,6 +1,6 @@
 """A second, slow backtest: one event at a time, cash accounting, plain Python.
 
-Written from the text of ANALYTICS §5–§8 and §11, sharing no code with `analytics`; the tests hold
+Written from the definitions in docs/methods.md, sharing no code with `analytics`; the tests hold
 the two equal. Orders wait in a queue; every row fills them, pays funding, marks, then decides.
 """
 
@@ -54,7 +54,7 @@ class Held:
 
 @dataclass
 class Machine:
-    """ANALYTICS §6, in its own words."""
+    """The state machine of docs/methods.md, in its own words."""
 
     side: int = 0
     entry_row: int = -1

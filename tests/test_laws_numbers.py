@@ -1,4 +1,4 @@
-"""The laws of ANALYTICS §10 that are about numbers: symmetry and scale, on random pairs."""
+"""The laws that are about numbers: symmetry and scale, on random pairs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The laws of ANALYTICS §10 as they bear on rules, decisions and trades."""
+"""The laws that every rule, decision and trade must obey, on random pairs."""
 
 import dataclasses
 

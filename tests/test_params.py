@@ -248,3 +248,13 @@ def test_parse_any_text_is_a_rule_or_a_config_error(texts):
     except ConfigError as error:
         assert error.field in {*texts, "exit", "entry", "stop", "x", "fixed_beta", "obs_var",
                                "calibration_end", "price_scale", "z_method"}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [False, True])
+@pytest.mark.parametrize("field", ["stop", "fee_bps", "exit", "window", "gates"])
+def test_parse_truth_values_are_no_numbers(field, value):
+    """JSON's false is not 0: `{"stop": false}` must not switch the stop off."""
+    with pytest.raises(
+        ConfigError, match=f"{field} must not be true or false, was {value}".lower()
+    ):
+        Params.parse({field: value})

@@ -11,7 +11,14 @@ from analytics.backtest import backtest
 from analytics.metrics import curve
 from analytics.series import analyse
 from analytics.sharpe import deflated_sharpe
-from analytics.sweep import Axes, cell_groups, cell_trades, shared_of, sweep
+from analytics.sweep import (
+    Axes,
+    _moments,
+    cell_groups,
+    cell_trades,
+    shared_of,
+    sweep,
+)
 from model import ConfigError, Market
 from params import Params
 from tests.random_rules import random_rule, series_for
@@ -158,3 +165,28 @@ def test_rows_are_plain_values():
 def test_dates_without_rows_are_refused():
     with pytest.raises(ConfigError, match="at least one closed row"):
         run(random_series(1), Params(gates=()), start_ms=START_MS + 10**10)
+
+
+def power_sums(changes):
+    """Added one after the other, as the kernel does."""
+    return [float(np.cumsum(np.asarray(changes) ** power)[-1]) for power in (1, 2, 3, 4)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 30), st.integers(0, 10_000))
+def test_moments_of_power_sums_are_those_of_two_passes(seed, mean_over_sd, idle_rows):
+    """Even with a mean of 30 standard deviations the sums keep enough digits."""
+    changes = 1e-5 * (np.random.default_rng(seed).standard_t(5, 500) + mean_over_sd)
+    got = _moments(len(changes) + idle_rows, *power_sums(changes))
+    rows = np.append(changes, np.zeros(idle_rows))
+    centred = rows - rows.mean()
+    m2, m3, m4 = ((centred**power).mean() for power in (2, 3, 4))
+    want = rows.mean(), rows.std(ddof=1), m3 / m2**1.5, m4 / m2**2
+    np.testing.assert_allclose(got[1:], want, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("change", [0.1, 1 / 3, 1e-5, 7.7e-6])
+def test_equal_changes_have_no_variance(change):
+    got = _moments(999, *power_sums([change] * 999))
+    assert got.sd == 0
+    assert math.isnan(got.sharpe)
