@@ -21,12 +21,12 @@ def cards(found: research.Findings) -> None:
     verdict = {1: "stationary", 0: "not stationary"}.get(int(series.stationary[row]), "not tested")
     charts.cards(
         {
-            f"EG p, {params.y} on {params.x}": (
+            "EG p, Y on X": (
                 significant(column["eg_pvalue"]),
                 verdict,
                 text.about("cointegration"),
             ),
-            f"EG p, {params.x} on {params.y}": (
+            "EG p, X on Y": (
                 significant(column["eg_reverse_pvalue"]),
                 f"{percent(column['stationary_share'], 0)} of 20 passed",
                 text.about("cointegration"),

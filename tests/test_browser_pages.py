@@ -71,7 +71,7 @@ def test_pages_are_reached_by_the_sidebar_and_keep_the_rule(page, server):
         expect(heading(page, title)).to_be_visible(timeout=SLOW_MS)
         settled(page)
         assert "window=80" in page.url
-        assert "gates=warm&gates=fresh" in page.url
+        assert "gates=warm%2Cfresh" in page.url
 
 
 def download(page, button: str) -> tuple[str, bytes]:

@@ -326,3 +326,27 @@ def test_gates_repeated_in_a_link_are_read_as_well():
     at = opened(gates=["warm", "fresh"])
     assert shown(at)["gates"] == ["warm", "fresh"]
     assert len(GATES) == 7
+
+
+def test_choices_are_shown_in_words_and_linked_as_the_contract_writes_them():
+    at = opened(hedge_method="kalman", gates="warm,worth_it")
+    assert at.selectbox(key="hedge_method").options[2] == "Kalman filter"
+    assert at.multiselect(key="gates").options[-1] == "Worth it"
+    assert at.query_params["hedge_method"] in ("kalman", ["kalman"])
+    assert at.query_params["gates"] in ("warm,worth_it", ["warm,worth_it"])
+    at.selectbox(key="hedge_method").set_value("ols").run()
+    at.multiselect(key="gates").set_value([]).run()
+    assert "hedge_method" not in at.query_params and at.query_params["gates"] in ("", [""])
+    assert shown(at)["hedge_method"] == "ols" and shown(at)["gates"] == []
+
+
+def test_choice_that_is_none_is_named_and_the_usual_one_taken():
+    at = opened(hedge_method="magic")
+    assert any("hedge_method must be" in warning.value.lower() for warning in at.warning)
+    assert shown(at)["hedge_method"] == "ols"
+
+
+def test_title_of_a_figure_stands_outside_where_no_legend_can_meet_it():
+    chart = charts.figure(300, rows=(1, 1), titles=("First", "Second"))
+    assert chart.layout.meta["title"] == "First"
+    assert [note.text for note in chart.layout.annotations] == ["Second"]

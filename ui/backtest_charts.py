@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from analytics.backtest import BacktestResult
 from model import Ints
 from ui import charts
+from ui.numbers import number
 from ui.theme import colors
 
 LABELS = {"entry": "entry", "exit": "exit, reverted"}
@@ -118,26 +119,28 @@ def waterfall(result: BacktestResult) -> go.Figure:
     costs = metrics.costs
     chart = charts.figure(HEIGHT, titles=("What costs took",))
     chart.add_waterfall(
-        x=["gross", "fees", "slippage", "funding", "net"],
+        orientation="h",
+        y=["gross", "fees", "slippage", "funding", "net"],
         measure=["absolute", "relative", "relative", "relative", "total"],
-        y=[metrics.gross.pnl, -costs.fees, -costs.slippage, -costs.funding, 0],
+        x=[metrics.gross.pnl, -costs.fees, -costs.slippage, -costs.funding, 0],
         text=[
-            f"{value:,.0f}"
+            number(value, 0)
             for value in (
                 *(metrics.gross.pnl, -costs.fees, -costs.slippage, -costs.funding),
                 metrics.net.pnl,
             )
         ],
-        textposition="outside",
+        textposition="auto",
+        cliponaxis=False,
         connector={"line": {"color": color["grid"]}},
         increasing={"marker": {"color": color["long"]}},
         decreasing={"marker": {"color": color["short"]}},
         totals={"marker": {"color": color["neutral"]}},
-        hovertemplate="%{x}: %{y:,.2f}<extra></extra>",
+        hovertemplate="%{y}: %{x:,.2f}<extra></extra>",
     )
     chart.update_layout(hovermode="closest", showlegend=False)
-    chart.layout.xaxis.type = "category"
-    chart.layout.yaxis.visible = False
+    chart.layout.xaxis.update(type="linear", nticks=4)
+    chart.layout.yaxis.update(type="category", autorange="reversed", showgrid=False)
     return chart
 
 

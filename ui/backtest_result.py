@@ -34,7 +34,7 @@ def draw(parts: Parts, study: Study, result: BacktestResult) -> None:
         with st.expander(f"{len(doubts)} doubts about this result", icon=":material/stethoscope:"):
             st.markdown("\n".join(f"- {doubt}" for doubt in doubts))
     _cards(result)
-    left, right = st.columns([3, 1], gap="small")
+    left, right = st.columns([5, 2], gap="small")
     with left, st.container(border=True):
         holding = st.toggle("Buy and hold of each leg beside it", key="hold")
         chart = backtest_charts.equity(result, with_holding=holding)
@@ -117,10 +117,7 @@ def _table(result: BacktestResult) -> int | None:
     frame = pd.DataFrame(result.trade_columns)
     for name in ("entry_ts", "exit_ts"):
         frame[name] = pd.to_datetime(frame[name], unit="ms")
-    money = st.column_config.NumberColumn(format="%+.2f")
-    bps = st.column_config.NumberColumn(format="%+.1f")
-    z = st.column_config.NumberColumn(format="%+.2f")
-    when = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss")
+    when = partial(st.column_config.DatetimeColumn, format="YYYY-MM-DD HH:mm:ss")
     event: Any = st.dataframe(
         frame,
         key="trades",
@@ -130,18 +127,24 @@ def _table(result: BacktestResult) -> int | None:
         selection_mode="single-row",
         alt="Trades of the run; choose a row to see it on the z chart",
         column_config={
-            **dict.fromkeys(("entry_ts", "exit_ts"), when),
-            **dict.fromkeys(("entry_z", "exit_z"), z),
-            **dict.fromkeys(("gross_pnl", "net_pnl", "funding"), money),
-            **dict.fromkeys(("return_bps", "mae_bps", "mfe_bps"), bps),
-            **dict.fromkeys(("fees", "slippage"), st.column_config.NumberColumn(format="%.2f")),
+            **{name: text.words(name) for name in frame.columns},
+            **{name: _column(name, "%+.2f") for name in ("entry_z", "exit_z")},
+            **{name: _column(name, "%+.2f") for name in ("gross_pnl", "net_pnl", "funding")},
+            **{name: _column(name, "%+.1f") for name in ("return_bps", "mae_bps", "mfe_bps")},
+            **{name: _column(name, "%.2f") for name in ("fees", "slippage")},
             "beta": st.column_config.NumberColumn("β", format="%.4f"),
             "id": st.column_config.NumberColumn("#", width="small", pinned=True),
             "side": st.column_config.TextColumn(width="small", pinned=True),
+            "entry_ts": when("entered"),
+            "exit_ts": when("left"),
         },
     )
     rows = event.selection.rows if event is not None else []
     return int(rows[0]) if rows and rows[0] < len(frame) else None
+
+
+def _column(name: str, form: str) -> Any:
+    return st.column_config.NumberColumn(text.words(name), format=form)
 
 
 def _metrics_table(result: BacktestResult) -> pd.DataFrame:
@@ -157,7 +160,8 @@ def _metrics_table(result: BacktestResult) -> pd.DataFrame:
     for leg, holding in ((result.params.y, metrics.hold_y), (result.params.x, metrics.hold_x)):
         for name in holding.__slots__:
             rows.setdefault(name, {})[f"hold {leg}"] = _shown(name, getattr(holding, name))
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    frame = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return frame.rename(index=text.words)
 
 
 def _shown(name: str, value: float) -> str:

@@ -16,7 +16,7 @@ from ui.theme import colors
 
 MOST_POINTS = 1500
 CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
-MARGIN = {"l": 52, "r": 12, "t": 30, "b": 26}
+MARGIN = {"l": 52, "r": 12, "t": 8, "b": 26}
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
 
 
@@ -57,7 +57,8 @@ def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str]
     Args:
         height: pixels.
         rows: relative heights of the panels, top first.
-        titles: a short title inside the top of each panel.
+        titles: a short title of each panel. The first stands above the figure, where the legend
+            cannot meet it however narrow the page; the others inside, over their panels.
     """
     color = colors()
     gap = 0.05 if len(rows) > 1 else 0.0
@@ -69,7 +70,11 @@ def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str]
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": color["muted"]},
         "hovermode": "x unified",
-        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right"},
+        "legend": {
+            **{"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0.0, "xanchor": "left"},
+            **{"yref": "paper", "itemwidth": 30},
+        },
+        "meta": {"title": titles[0] if titles else ""},
         "xaxis": {
             "gridcolor": color["grid"],
             "zeroline": False,
@@ -91,7 +96,7 @@ def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str]
             "nticks": 6 if share >= 1 else 4,
             "automargin": True,
         }
-        if k < len(titles):
+        if 0 < k < len(titles):
             layout["annotations"].append(_title(titles[k], top))
         top = bottom - gap
     return go.Figure(layout=layout)
@@ -164,7 +169,10 @@ def add_level(
 
 
 def show(chart: go.Figure, *, key: str, alt: str, **options: Any) -> Any:
-    """Draw a still figure at the page's width."""
+    """Draw a still figure at the page's width, its title above it."""
+    title = (chart.layout.meta or {}).get("title")
+    if title:
+        st.markdown(f"**{title}**")
     if chart.layout.xaxis.type is None and _has_times(chart):
         chart.layout.xaxis.type = "date"
     return st.plotly_chart(

@@ -108,9 +108,10 @@ def first_hint(parts: Parts) -> None:
     if parts.remembered("hint") or st.session_state.get("_hint_closed"):
         return
     with st.container(border=True, key="first_hint"):
-        for column, (title, body) in zip(st.columns(3), _STEPS, strict=True):
-            column.markdown(f"**{title}**  \n{body}")
-        st.button("Got it", key="_hint", on_click=_close_hint, args=(parts,))
+        *columns, last = st.columns([3, 3, 3, 1.2], vertical_alignment="center")
+        for column, (title, body) in zip(columns, _STEPS, strict=True):
+            column.markdown(f":small[**{title}**  \n{body}]")
+        last.button("Got it", key="_hint", on_click=_close_hint, args=(parts,), width="stretch")
 
 
 _STEPS = (

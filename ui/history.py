@@ -76,7 +76,7 @@ def _start(parts: Parts, symbol: str, frame: Timeframe, start: int, end: int) ->
 def draw_export(parts: Parts, timeframe: Timeframe) -> None:
     """Links to the streaming export: files of any size, never held in memory."""
     st.markdown("**Export what is stored**", help="Streamed by the API, whatever the size.")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         symbol = st.selectbox("Symbol", parts.symbols(), key="_export_symbol", width=150)
         kind = st.segmented_control(
             "What", ("trades", "bars"), default="bars", required=True, key="_export_kind"
@@ -95,11 +95,11 @@ def draw_export(parts: Parts, timeframe: Timeframe) -> None:
         )
         first = st.date_input("From", value=None, key="_export_from", width=140)
         last = st.date_input("To", value=None, key="_export_to", width=140)
-        query: dict[str, Any] = {"symbol": symbol, "kind": kind, "format": form}
-        if kind == "bars":
-            query["timeframe"] = frame
-        if isinstance(first, date):
-            query["start"] = _ms(first)
-        if isinstance(last, date):
-            query["end"] = _ms(last + timedelta(days=1)) - 1
-        st.link_button("Download", f"/api/export?{urlencode(query)}", icon=":material/download:")
+    query: dict[str, Any] = {"symbol": symbol, "kind": kind, "format": form}
+    if kind == "bars":
+        query["timeframe"] = frame
+    if isinstance(first, date):
+        query["start"] = _ms(first)
+    if isinstance(last, date):
+        query["end"] = _ms(last + timedelta(days=1)) - 1
+    st.link_button("Download", f"/api/export?{urlencode(query)}", icon=":material/download:")

@@ -1,7 +1,8 @@
 """The sidebar: this tab's rule, bound to the URL, checked as a whole, shared by all pages.
 
-Rule 1: a widget's key is the parameter's name in the contract, and its options are shown as they
-are written there (a formatted option would be written into the link), so a link is a rule.
+Rule 1: a widget's key is the parameter's name in the contract, and its value in the link is
+written as there, so a link is a rule. Choices and gates are shown in words; a bound widget would
+write those words into the link, so their part of the link is kept here.
 Rule 2: nothing here has a default or a limit of its own; both are those of `Params`.
 """
 
@@ -128,7 +129,7 @@ def _field(name: str, slots: dict[str, DeltaGenerator]) -> Any:
         options = get_args(Params.model_fields[name].annotation)
         is_choice = bool(options) and all(isinstance(option, str) for option in options)
         if is_choice:
-            return _select(name, options, slots, default=getattr(DEFAULTS, name))
+            return _choice(name, options, slots)
         value = _number(name)
     slots[name] = st.empty()
     return value
@@ -153,6 +154,32 @@ def _select(
     return value
 
 
+def _choice(name: str, options: tuple[str, ...], slots: dict[str, DeltaGenerator]) -> Any:
+    default = str(getattr(DEFAULTS, name))
+    linked = st.query_params.get(name)
+    if name not in st.session_state:
+        st.session_state[name] = linked if linked in options else default
+    value = st.selectbox(
+        text.LABELS[name],
+        options,
+        format_func=text.choice,
+        key=name,
+        help=text.PARAMETERS[name],
+    )
+    _link(name, str(value), default)
+    slots[name] = st.empty()
+    return value
+
+
+def _link(name: str, value: str, default: str) -> None:
+    """Keep one parameter's part of the address; the usual value needs none."""
+    if value != default:
+        if st.query_params.get_all(name) != [value]:
+            st.query_params[name] = value
+    elif name in st.query_params:
+        del st.query_params[name]
+
+
 def _number(name: str) -> Any:
     default = getattr(DEFAULTS, name)
     is_int = "int" in str(Params.model_fields[name].annotation)
@@ -170,32 +197,36 @@ def _number(name: str) -> Any:
 
 
 def _gates() -> tuple[str, ...]:
+    if "gates" not in st.session_state:
+        linked = _linked_gates()
+        st.session_state["gates"] = [gate for gate in GATES if linked is None or gate in linked]
     chosen = st.multiselect(
         text.LABELS["gates"],
         GATES,
-        default=list(GATES),
-        format_func=str,
+        format_func=text.choice,
         key="gates",
         help=text.PARAMETERS["gates"],
         placeholder="none: every signal enters",
-        bind="query-params",
     )
-    return tuple(gate for gate in GATES if gate in chosen)
+    gates = tuple(gate for gate in GATES if gate in chosen)
+    _link("gates", ",".join(gates), ",".join(GATES))
+    return gates
+
+
+def _linked_gates() -> list[str] | None:
+    """The gates of the link: written with commas, or the name repeated; None without any."""
+    given = st.query_params.get_all("gates")
+    return [part.strip() for part in ",".join(given).split(",")] if given else None
 
 
 def _take_link(parts: Parts) -> None:
-    """On the first run, read what a bound widget cannot: gates with commas, refused values."""
+    """On the first run, say which values of the link were refused."""
     if "_linked" in st.session_state:
         return
-    gates = st.query_params.get_all("gates")
-    if any("," in part for part in gates) and "_gates_split" not in st.session_state:
-        # A bound widget reads the name repeated, the contract writes commas: say it anew.
-        st.session_state["_gates_split"] = True
-        st.query_params["gates"] = [part.strip() for part in ",".join(gates).split(",")]
-        st.rerun()
     st.session_state["_linked"] = True
+    gates = _linked_gates()
     given = {name: value for name, value in st.query_params.items() if name in Params.model_fields}
-    if gates:
+    if gates is not None:
         given["gates"] = ",".join(gates)
     try:
         linked = Params.parse(given)

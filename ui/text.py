@@ -137,3 +137,18 @@ def about(anchor: str) -> str:
 def choice(value: object) -> str:
     """A parameter's value as shown in a list."""
     return CHOICES.get(str(value), str(value))
+
+
+WORDS = {
+    **{"bps": "(bps)", "pct": "(%)", "pnl": "PnL", "cagr": "CAGR", "mae": "worst", "mfe": "best"},
+    **{"id": "#", "qty": "coins", "y": "Y", "x": "X", "beta": "β"},
+}
+
+
+def words(name: str) -> str:
+    """A column's name as a heading.
+
+    >>> words("max_drawdown_pct"), words("qty_y")
+    ('max drawdown (%)', 'coins Y')
+    """
+    return " ".join(WORDS.get(part, part) for part in name.split("_"))

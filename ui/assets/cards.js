@@ -24,6 +24,8 @@ function legNote(view, leg) {
   return format.known(at) ? `last trade ${format.time(at, view.isLocal)}` : "no trade yet";
 }
 
+const METHOD_NAMES = { ols: "OLS", static: "static", kalman: "Kalman", tls: "TLS", fixed: "fixed" };
+
 // Each: what it is called, one sentence, its number, how it is written, and what stands below it.
 const CARDS = [
   {
@@ -50,7 +52,7 @@ const CARDS = [
     note: (v) => `mean ${format.significant(newest(v, "mean"))} · sd ${format.significant(newest(v, "sd"))}`,
   },
   {
-    id: "beta", title: (s) => `β ${s?.hedge_method ?? ""}`, anchor: "hedge-ratio", spark: "beta",
+    id: "beta", title: (s) => `β ${METHOD_NAMES[s?.hedge_method] ?? ""}`, anchor: "hedge-ratio", spark: "beta",
     help: "Hedge ratio: how much of X offsets one of Y.",
     value: (v) => newest(v, "beta"), show: (b) => format.number(b, 4),
     note: (v) => `OLS ${format.number(v.state.snapshot?.ols?.beta, 3)}`
