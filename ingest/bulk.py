@@ -110,6 +110,8 @@ def _open_member(raw: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[Bin
         if len(members) != 1:
             raise DataError(f"{name} must hold one file, was {len(members)}")
         (member,) = members
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{name} must be stored or deflated: others may want any memory")
         if member.flag_bits & 1:
             raise DataError(f"{name} is encrypted")
         if member.file_size > limits.max_bytes:

@@ -144,15 +144,15 @@ class Importer:
 
     def _rows(self, lines: Lines) -> Iterator[Row]:
         """The rows of a table with their line numbers; looks up now and then."""
-        reader = csv.reader(iter(lines))
-        while True:
-            try:
-                row = next(reader, None)
-            except csv.Error as error:
-                self._note(lines.number, RowError(str(error)))
-                continue
-            if row is None or self._should_stop(lines):
+        for line in lines:
+            if self._should_stop(lines):
                 return
+            try:
+                # A line at a time: a stray quote must not swallow the lines after it.
+                row = next(csv.reader((line,)), None)
+            except csv.Error as error:
+                self._note(lines.number, RowError(f"{error}, was {line[:40]!r}"))
+                continue
             if row:
                 yield lines.number, row
 

@@ -166,6 +166,9 @@ def test_rows_without_quantity_are_no_trades_and_no_holes(tmp_path):
         ("x1,5,0.5,1,1,1735689600000,True", "id must be a whole number, was 'x1'"),
         ("99999999999999999999,5,1,1,1,1735689600000,True", "id out of range"),
         ("1,5", "must have at least 7 columns, was 2"),
+        ('"1,5,0.5,1,1,1735689600000,True', "must have at least 7 columns, was 1"),
+        ('1,"5\r,0.5,1,1,1735689600000,True', "must have at least 7 columns, was 2"),
+        ("1,\x00,0.5,1,1,1735689600000,True", "price missing or of the wrong type"),
     ],
 )
 def test_bad_rows_are_told_with_line_and_value_and_the_others_taken(tmp_path, bad, says):
@@ -354,6 +357,48 @@ def test_zip_bombs_and_wrong_archives_are_refused(tmp_path):
     whole.write_bytes(data)
     with pytest.raises(DataError, match=r"cannot be read|bad rows"):
         read(whole)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_packed_in_unusual_ways_are_refused(tmp_path, method):
+    path = tmp_path / "BTCUSDT-1m-2025-01-01.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("x.csv", kline(0))
+    with pytest.raises(DataError, match="must be stored or deflated"):
+        read(path)
+
+
+def test_archives_that_lie_about_their_size_give_nothing_beyond_it(tmp_path):
+    """The directory says 100 bytes and the text is 40 MB: what is read ends with the lie."""
+    path = tmp_path / "BTCUSDT-1m-2025-01-01.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.csv", "0\n" * 20_000_000)
+    data = path.read_bytes().replace(
+        (40_000_000).to_bytes(4, "little"), (100).to_bytes(4, "little")
+    )
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read"):
+        read(path, limits=Limits(max_errors=1000))
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xef\xbb\xbf", b"\n\n", b"\x00" * 5000, b"\xff\xfe1\x00,\x00"]
+)
+def test_files_of_nothing_hold_nothing_or_say_why(tmp_path, text):
+    path = tmp_path / "BTCUSDT-1m-2025-01-01.csv"
+    path.write_bytes(text)
+    assert read(path)[0] == []
+    path.rename(tmp_path / "table.csv")
+    with pytest.raises(DataError, match=r"table\.csv is empty|column time must be named") as error:
+        read(tmp_path / "table.csv", kind="ohlc", symbol="BTCUSDT")
+    assert len(str(error.value)) < 700
+
+
+def test_lines_may_end_as_on_windows(tmp_path):
+    path = tmp_path / "BTCUSDT-1m-2025-01-01.csv"
+    path.write_bytes("\r\n".join(kline(n) for n in range(3)).encode())
+    bars, importer = read(path)
+    assert (len(bars), importer.report.error_count) == (3, 0)
 
 
 def test_gzip_bombs_and_endless_lines_are_refused(tmp_path):
