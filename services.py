@@ -31,6 +31,7 @@ from recorder import Recorder
 from settings import Settings, Venue
 from storage.store import Store
 from warming import Warming
+from workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Services:
         self.desk = Desk(settings, self._first_venue(), on_arrival=self._arrived)
         self.desk.open()
         self.warming = Warming()
+        self.workers = Workers(settings.dask_address)
         self.engine = Engine(
             self.desk,
             self._stored_rule(),
@@ -90,6 +92,7 @@ class Services:
         self.warming.stop()
         self.engine.stop(CLOSE_TIMEOUT_S)
         self.notifier.stop()
+        self.workers.close()
         with self._switching:
             self.desk.close()
         log.info("stopped")
@@ -240,7 +243,7 @@ class Services:
             "venue": self.venue.name,
             "simulated": self.venue.is_simulated,
             "problems": problems,
-            "warnings": list(feed.warnings),
+            "warnings": [*feed.warnings, *filter(None, [self.workers.note])],
             "feed": _feed_fields(feed),
             "storage": {
                 "dialect": self.store.dialect,

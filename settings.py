@@ -132,6 +132,9 @@ class Settings(BaseModel):
     notify_urls: Annotated[tuple[SecretStr, ...], Csv] = Field(
         (), description="notification targets, comma separated"
     )
+    dask_address: Annotated[str | None, _url("tcp", "tls")] = Field(
+        None, description="Dask scheduler that sweeps and scans are sent to"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line shown"
     )

@@ -8,11 +8,12 @@ pays for both orientations (Bonferroni) and all pairs together are held to a fal
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations, combinations_with_replacement
 
 import numpy as np
 
 from analytics.gates import round_trip_cost_bps
+from analytics.pieces import InTurn, Runner, freeze
 from analytics.rule import play
 from analytics.series import PairSeries, analyse
 from model import Bars, Floats, Market
@@ -21,6 +22,7 @@ from params import Params
 DAY_MS = 86_400_000
 LEVEL = 0.05
 RECENT_ROWS = 60
+TILE_SIDE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def scan(
     params: Params,
     *,
     market: Market,
+    runner: Runner | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Scan:
@@ -87,20 +90,47 @@ def scan(
     Args:
         legs: bars by symbol, one timeframe.
         params: the rule; its own y and x do not matter.
-        on_progress: called with (pairs done, pairs) after each.
-        is_cancelled: asked before each pair; True ends the scan with what is done.
+        runner: does the work; by default pair after pair, here.
+        on_progress: called with (pairs done, pairs) as the scan goes on.
+        is_cancelled: asked now and then; True ends the scan with what is done.
     Raises:
         ValueError: the timeframes of two legs differ.
     """
-    pairs = list(combinations(legs, 2))
-    found = []
-    for done, (y, x) in enumerate(pairs, start=1):
+    tiles = _tiles(list(legs))
+    total, found = math.comb(len(legs), 2), []
+    pieces = [
+        (tuple(legs[name] for name in dict.fromkeys(chain(*tile))), tile, params, market)
+        for tile in tiles
+    ]
+    if is_cancelled is not None and is_cancelled():
+        return ranked([])
+    for part in (runner or InTurn()).run(scan_tile, pieces):
+        found += part
+        if on_progress is not None:
+            on_progress(len(found), total)
         if is_cancelled is not None and is_cancelled():
             break
-        found.append(scan_pair(legs[y], legs[x], params, market=market))
-        if on_progress is not None:
-            on_progress(done, len(pairs))
-    return ranked(found)
+    order = {pair: at for at, pair in enumerate(combinations(legs, 2))}
+    return ranked(sorted(found, key=lambda pair: order[pair.y, pair.x]))
+
+
+def _tiles(names: list[str]) -> list[list[tuple[str, str]]]:
+    """All pairs, in squares of the symbols' triangle: a square needs few legs for many pairs."""
+    side = min(TILE_SIDE, max(1, len(names) // 8))
+    blocks = [range(at, min(at + side, len(names))) for at in range(0, len(names), side)]
+    squares = combinations_with_replacement(blocks, 2)
+    tiles = ([(names[a], names[b]) for a in one for b in other if a < b] for one, other in squares)
+    return [tile for tile in tiles if tile]
+
+
+def scan_tile(
+    bars: tuple[Bars, ...], pairs: list[tuple[str, str]], params: Params, market: Market
+) -> list[PairScan]:
+    """Return the numbers of some pairs of the symbols whose bars are given."""
+    legs = {leg.symbol: leg for leg in bars}
+    for leg in bars:
+        freeze(leg)
+    return [scan_pair(legs[y], legs[x], params, market=market) for y, x in pairs]
 
 
 def scan_pair(bars_y: Bars, bars_x: Bars, params: Params, *, market: Market) -> PairScan:

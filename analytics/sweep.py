@@ -12,7 +12,6 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numba import njit
 
 from analytics.backtest import row_range
@@ -20,6 +19,7 @@ from analytics.costs import FundingRates
 from analytics.gates import as_flags, sizable, tradable, worth_it
 from analytics.machine import Levels, break_rows, readonly, walk
 from analytics.metrics import YEAR_MS
+from analytics.pieces import Runner, Threads, freeze
 from analytics.record import NO_HISTORY, history
 from analytics.series import PairSeries
 from analytics.sharpe import Moments, deflated_sharpe, expected_best_sharpe
@@ -97,6 +97,7 @@ def sweep(
     funding: FundingRates | None = None,
     tried_before: int = 0,
     jobs: int = 2,
+    runner: Runner | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> SweepResult:
@@ -108,18 +109,20 @@ def sweep(
         start_ms, end_ms: as in `backtest`.
         tried_before: cells already tried on this data; they deflate the best cell's Sharpe ratio.
         jobs: threads.
+        runner: does the work instead of threads.
         on_progress: called with (cells done, cells) as the sweep goes on.
         is_cancelled: asked now and then; True ends the sweep with what is done so far.
     Raises:
         ConfigError: no cell is valid, there are too many, or the dates hold no closed row.
     """
+    runner = runner or Threads(jobs)
     groups, refused = cell_groups(params, axes)
     total = sum(map(len, groups))
     done: list[tuple[Params, Outcome]] = []
     cancelled = False
     for group in groups:
         series = series_of(group[0])
-        for part in group_outcomes(series, group, market, start_ms, end_ms, funding, jobs):
+        for part in group_outcomes(series, group, market, start_ms, end_ms, funding, runner):
             done += part
             if on_progress:
                 on_progress(len(done), total)
@@ -186,13 +189,13 @@ def group_outcomes(
     start_ms: int | None,
     end_ms: int | None,
     funding: FundingRates | None,
-    jobs: int,
+    runner: Runner,
 ) -> Iterator[list[tuple[Params, Outcome]]]:
     """Yield the cells of one (method, window) with what each came to, a few at a time."""
     shared = shared_of(series, group, market, start_ms, end_ms, funding)
-    parts = [group[i : i + CELLS_A_TASK] for i in range(0, len(group), CELLS_A_TASK)]
-    run = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    outcomes = run(delayed(_outcomes)(shared, part) for part in parts)
+    size = max(CELLS_A_TASK, math.ceil(len(group) / runner.most_pieces))
+    parts = [group[i : i + size] for i in range(0, len(group), size)]
+    outcomes = runner.run(_outcomes, [(shared, part) for part in parts])
     for part, found in zip(parts, outcomes, strict=True):
         yield list(zip(part, found, strict=True))
 
@@ -226,6 +229,7 @@ def shared_of(
 
 
 def _outcomes(shared: Shared, cells: list[Params]) -> list[Outcome]:
+    freeze(shared.series)
     return [_outcome(shared, cell) for cell in cells]
 
 

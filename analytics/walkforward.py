@@ -15,6 +15,7 @@ import numpy as np
 from analytics.backtest import BacktestResult, backtest, row_range
 from analytics.costs import FundingRates
 from analytics.metrics import YEAR_MS, Curve, curve
+from analytics.pieces import Runner, Threads
 from analytics.series import PairSeries
 from analytics.sweep import Axes, Outcome, cell_groups, group_outcomes
 from model import ConfigError, Floats, Ints, Market
@@ -80,6 +81,7 @@ def walk_forward(
     end_ms: int | None = None,
     funding: FundingRates | None = None,
     jobs: int = 2,
+    runner: Runner | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> WalkForward:
@@ -89,11 +91,13 @@ def walk_forward(
         params, axes: the rule and the values to try, as in `sweep`.
         series_of: gives the series of a rule; asked once per (method, window) and per choice.
         is_anchored: train on all blocks so far; else on the last block only.
+        jobs, runner: as in `sweep`.
         on_progress: called with (cells done, cells); a cell is tried once per fold.
         is_cancelled: True ends the run with the folds that can be chosen from what is done.
     Raises:
         ConfigError: fewer than one fold, too few rows for so many, no valid cell.
     """
+    runner = runner or Threads(jobs)
     groups, _ = cell_groups(params, axes)
     first = series_of(groups[0][0])
     blocks = _blocks(first, start_ms, end_ms, folds)
@@ -104,7 +108,7 @@ def walk_forward(
     for at, group in enumerate(groups):
         series = series_of(group[0]) if at else first
         for i, (begin, end) in enumerate(spans):
-            for part in group_outcomes(series, group, market, begin, end, funding, jobs):
+            for part in group_outcomes(series, group, market, begin, end, funding, runner):
                 tried[i] += part
                 done += len(part)
                 if on_progress:

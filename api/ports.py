@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from alerts import AlertService
+from analytics.pieces import Runner
 from model import Bars, Gap, Snapshot, Timeframe, Trade
 from notify import Notifier
 from params import Params
@@ -86,6 +87,8 @@ class Services(Protocol):
     def alerts(self) -> AlertService: ...
     @property
     def notifier(self) -> Notifier: ...
+    @property
+    def workers(self) -> Runner: ...
     def health(self) -> Mapping[str, Any]: ...
     def set_rule(self, rule: Params) -> None: ...
 

@@ -49,7 +49,7 @@ def scan_routes(get_services: GetServices) -> APIRouter:
         require_ready(services)
         with slots.one():
             legs = {name: services.engine.bars(name, timeframe, limit=ROWS) for name in names}
-            found = scan(legs, rule, market=services.venue.market)
+            found = scan(legs, rule, market=services.venue.market, runner=services.workers)
         body = {
             "simulated": services.venue.is_simulated,
             "timeframe": timeframe.value,

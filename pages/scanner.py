@@ -48,6 +48,8 @@ def show(found: Scan, chosen: list[str]) -> None:
     st.caption(
         f"{found.note}. Newest bar {moment(newest)} UTC. Click a square or a row to open it."
     )
+    if parts.services.workers.note:
+        st.caption(parts.services.workers.note)
     if not found.tested:
         least = params.test_window + params.warmup_rows
         st.info(
@@ -93,6 +95,7 @@ def work(progress: jobs.Progress) -> Scan:
         legs,
         params,
         market=parts.market,
+        runner=parts.services.workers,
         on_progress=lambda done, total: progress.report(done, total, f"{done} of {total} pairs"),
         is_cancelled=progress.is_cancelled,
     )

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from alerts import AlertService
 from analytics.bars import BarBook
+from analytics.pieces import InTurn
 from api.app import create_api
 from api.push import push_route
 from api.security import guards
@@ -224,6 +225,7 @@ class FakeServices:
         self.store.writer.start()
         self.notifier = Notifier(self.settings, self.store)
         self.alerts = AlertService(self.store, self.notifier, self.engine)
+        self.workers = InTurn()
         self.alerts.seed()
 
     def close(self):

@@ -28,6 +28,7 @@ def test_from_env_nothing_set_gives_the_documented_defaults():
     assert settings.ws_url is None
     assert settings.rest_url is None
     assert settings.api_token is None
+    assert settings.dask_address is None
     assert settings.allowed_hosts == settings.notify_urls == ()
     assert settings.log_level == "INFO"
 

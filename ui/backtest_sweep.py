@@ -40,6 +40,7 @@ def draw(parts: Parts, params: Params, span: Span) -> None:
             start_ms=span.start_ms,
             end_ms=span.end_ms,
             tried_before=before,
+            runner=parts.services.workers,
             on_progress=lambda done, total: progress.report(done, total, f"{done} of {total}"),
             is_cancelled=progress.is_cancelled,
         )

@@ -37,6 +37,7 @@ def draw(parts: Parts, params: Params, span: Span) -> None:
             is_anchored=anchored,
             series_of=partial(search.series_of, parts, span),
             market=parts.market,
+            runner=parts.services.workers,
             start_ms=span.start_ms,
             end_ms=span.end_ms,
             on_progress=lambda done, total: progress.report(done, total, f"{done} of {total}"),
