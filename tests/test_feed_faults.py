@@ -42,7 +42,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "truncated rows": {"lose": LOSE, "rest_truncate": {"duration_s": 1.5}},
     "truncated text": {"lose": LOSE, "rest_truncate": {"duration_s": 1.5, "bytes": True}},
     "slow REST": {"lose": LOSE, "rest_delay": {"ms": 400, "duration_s": 1.5}},
-    "black hole": {"black_hole": {"duration_s": 3.0}},
+    "black hole": {"black_hole": {"duration_s": 10.0}},
     "refused": {"drop": {"count": 1}, "refuse": {"duration_s": 1.0}},
     "451": {"drop": {"count": 1}, "block_451": {"duration_s": 1.0}},
     "clock ahead": {"clock_skew": {"ms": 5000, "duration_s": 1.5}},
