@@ -177,3 +177,44 @@ def exchange_closes(exchange: SimulatedExchange, symbol: str) -> dict[int, float
         params={"symbol": symbol, "interval": "1h", "limit": 49},
     ).json()
     return {row[0]: float(row[4]) for row in rows[:-1]}
+
+
+@pytest.mark.slow
+def test_dead_writer_turns_health_red_with_the_reason(start, monkeypatch):
+    services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    wait_until(lambda: services.health()["status"] == "ok")
+
+    def fail(group) -> None:
+        raise RuntimeError("a bug in the writer")
+
+    monkeypatch.setattr(services.store.access.committer, "commit", fail)
+    wait_until(lambda: services.health()["status"] == "down")
+    assert "nothing is stored: a bug in the writer" in services.health()["problems"]
+
+
+@pytest.mark.slow
+def test_feed_that_fails_is_told_and_dead_for_good_is_down(start, monkeypatch):
+    services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    wait_until(lambda: services.health()["status"] == "ok")
+    put = services.store.writer.put
+
+    def fail(batch, bars=()) -> None:
+        raise RuntimeError("a bug in the receiver")
+
+    monkeypatch.setattr(services.store.writer, "put", fail)
+    wait_until(lambda: services.health()["status"] == "degraded")
+    assert any("a bug in the receiver" in text for text in services.health()["problems"])
+    monkeypatch.setattr(services.store.writer, "put", put)
+    wait_until(lambda: services.health()["status"] == "ok")
+    services.feed.stop()
+    assert services.health()["status"] == "down"
+    assert any("the feed has failed" in text for text in services.health()["problems"])
+
+
+@pytest.mark.slow
+def test_dead_engine_turns_health_red(start):
+    services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    wait_until(lambda: services.health()["status"] == "ok")
+    services.engine.stop(5)
+    assert services.health()["status"] == "down"
+    assert "the engine's thread has stopped" in services.health()["problems"]
