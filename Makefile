@@ -40,8 +40,8 @@ all: style types ## everything CI runs but the installation
 bench: ## side-by-side measurements, written to benchmarks/RESULTS.md
 	$(PYTHON) -m benchmarks
 
-soak: ## minutes to hours: faults, load, memory
-	$(PYTHON) -m pytest -m soak -s
+soak: ## load, endurance, every fault, kills, fuzzing: an hour; reports in benchmarks/reports
+	$(PYTHON) -m benchmarks.soak
 
 map: ## ARCHITECTURE.md's map of files again, from the modules' first sentences
 	$(PYTHON) docs/make_map.py
