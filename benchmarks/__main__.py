@@ -19,6 +19,9 @@ PARTS = {
     "bars": "benchmarks.bars",
     "rolling": "benchmarks.rolling",
     "kalman": "benchmarks.hedge",
+    "analytics": "benchmarks.numbers_here",
+    "scan": "benchmarks.scan",
+    "backtest": "benchmarks.strategies",
 }
 
 
