@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 LOG_EVERY_S = 10.0
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN = "/api/login"
+NO_PATH = ("/..", "\\", "\0")  # Streamlit refuses these too, but not in the API's words
 OPEN_PATHS = frozenset({LOGIN, "/_stcore/health"})
 PAGE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -136,6 +137,8 @@ class Guard:
 
     def _check_api(self, scope: Scope, headers: Headers) -> None:
         is_socket = scope["type"] == "websocket"
+        if any(mark in scope["path"] for mark in NO_PATH):
+            raise ApiError(404, "there is no such route")
         writes = is_socket or scope["method"] not in SAFE_METHODS
         if is_foreign_page(
             origin=headers.get("origin"),

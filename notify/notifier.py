@@ -5,12 +5,15 @@ logged. Nothing here waits for the network on the caller's thread.
 """
 
 import importlib
+import ipaddress
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from model import ConfigError, PairsError, StorageError
 from notify.channel import Attempt, Channel, Message, Target
@@ -54,6 +57,26 @@ def make_target(url: str) -> Target:
     # Imported when first needed: the library takes a third of a second and half of users none.
     service: Target = importlib.import_module("notify.service").Service(url)
     return service
+
+
+def refuse_link_local(url: str) -> None:
+    """Refuse the addresses at which clouds hand out a machine's own credentials.
+
+    Other local addresses stay allowed: a receiver at home is what webhooks are for.
+
+    Raises:
+        ConfigError: the host is a link-local address, however it is written.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+        # What a resolver takes for an address: 169.254.1.1, 0xA9FE0101, 2851996929 …
+        packed = socket.inet_pton(socket.AF_INET6, host) if ":" in host else socket.inet_aton(host)
+    except (OSError, ValueError):
+        return  # a name, or no address at all
+    address = ipaddress.ip_address(packed)
+    plain = address.ipv4_mapped or address if address.version == 6 else address
+    if plain.is_link_local:
+        raise ConfigError("a target must not be at a link-local address", field="url")
 
 
 def compose(event: Mapping[str, Any], *, is_simulated: bool) -> Message:
@@ -150,9 +173,10 @@ class Notifier:
         """Store a further target.
 
         Raises:
-            ConfigError: it names none, is there already, or there are too many.
+            ConfigError: it names none or a link-local one, is there already, or there are too many.
             StorageError: it cannot be stored.
         """
+        refuse_link_local(url)
         target = make_target(url)
         urls = self._stored_urls()
         if url in urls.values() or len(urls) >= MOST_URLS:

@@ -297,3 +297,21 @@ def test_library_does_not_log_addresses(notifier, free_port, caplog):
     found.send(EVENT)
     store.expect(1)
     assert "S3CRET" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "2852039166", "0xa9fea9fe", "[fe80::1]", "[::ffff:169.254.1.1]"],
+)
+@pytest.mark.parametrize("scheme", ["json", "webhook+http"])
+def test_targets_at_link_local_addresses_are_refused(notifier, scheme, host):
+    """Where a cloud hands out a machine's credentials; the local network itself is allowed."""
+    found, _ = notifier()
+    with pytest.raises(ConfigError, match="link-local"):
+        found.add(f"{scheme}://{host}/latest/meta-data")
+
+
+@pytest.mark.parametrize("host", ["192.168.1.20", "10.0.0.5", "localhost", "[::1]", "example.org"])
+def test_targets_in_the_local_network_are_taken(notifier, host):
+    found, _ = notifier()
+    assert found.add(f"webhook+http://{host}:9/in").source == "stored"

@@ -43,6 +43,16 @@ def socket_is_refused(client, **headers):
         return True
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/channels/%2e%2e/test", "/api/..%2fhealth", "/api/a%5Cb", "/api/%00"]
+)
+def test_path_tricks_are_refused_at_the_door_in_the_one_shape(path):
+    guarded = Guard(PlainTextResponse("in"), Settings.from_env({}))
+    with TestClient(guarded, base_url=HOST) as client:
+        response = client.post(path, content=b"{}", headers=JSON)
+    assert_refused(response, 404, code="not_found")
+
+
 @pytest.mark.parametrize("host", ["localhost", "localhost:8501", "127.0.0.1:1", "[::1]:8501"])
 def test_host_of_loopback_is_answered(client, host):
     assert client.get("/api/health", headers={"Host": host}).status_code == 200
