@@ -14,6 +14,7 @@ from benchmarks.report import PAGE, RESULTS, Section, render, save
 
 # Part → the module whose `run(quick: bool) -> Section` measures it, in the order of RESULTS.md.
 PARTS = {
+    "start": "benchmarks.start_up",
     "ingest": "benchmarks.wire",
     "storage": "benchmarks.disk",
     "bars": "benchmarks.bars",
@@ -22,6 +23,9 @@ PARTS = {
     "analytics": "benchmarks.numbers_here",
     "scan": "benchmarks.scan",
     "backtest": "benchmarks.strategies",
+    "postgres": "benchmarks.postgres",
+    "growth": "benchmarks.growth",
+    "profiles": "benchmarks.profiles",
 }
 
 

@@ -23,7 +23,7 @@ LIBRARIES = "import streamlit, pandas, plotly.graph_objects"
 APP = "import services, dashboard, api.app"
 
 
-def seconds_of(code: str, **environ: str) -> float:
+def seconds_of(code: str, where: Path = ROOT) -> float:
     """Return the CPU seconds a fresh process takes to run `code`, the interpreter's start aside."""
     script = (
         "import time; began = time.process_time()\n"
@@ -32,11 +32,10 @@ def seconds_of(code: str, **environ: str) -> float:
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
-        cwd=ROOT,
+        cwd=where,
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, **environ},
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
@@ -55,7 +54,7 @@ def fetch(url: str) -> tuple[int, Any]:
 
 
 @contextmanager
-def launched(folder: Path, cache: Path) -> Iterator[str]:
+def launched(folder: Path, tree: Path) -> Iterator[str]:
     """Start the app on the simulated exchange; yield the base of its addresses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,12 +63,11 @@ def launched(folder: Path, cache: Path) -> Iterator[str]:
         **{name: text for name, text in os.environ.items() if not name.startswith("PAIRS_")},
         "PAIRS_VENUE": "simulated",
         "PAIRS_DATABASE_URL": f"sqlite:///{folder / 'pairs.db'}",
-        "NUMBA_CACHE_DIR": str(cache),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
          "--server.headless", "true"],
-        cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=tree, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     try:
@@ -90,39 +88,50 @@ def waits(base: str, began: float) -> dict[str, float]:
         if "healthy" not in found and fetch(f"{base}/health")[0] == 200:
             found["healthy"] = time.perf_counter() - began
         if "healthy" in found:
-            status, body = fetch(f"{base}/pair_series?limit=100")
-            values = body.get("zscore") if status == 200 and body else None
-            if values and values[-1] is not None:
+            status, body = fetch(f"{base}/pair")
+            if status == 200 and body["status"] == "ready" and body["zscore"] is not None:
                 found["numbers"] = time.perf_counter() - began
                 return found
         time.sleep(0.02)
     raise RuntimeError(f"no numbers within {PATIENCE_S:.0f} s: {found}")
 
 
-def starts(cache: Path) -> dict[str, float]:
-    """Start the app once on an empty database."""
+def starts(tree: Path) -> dict[str, float]:
+    """Start the app that is in `tree` once, on an empty database."""
     with tempfile.TemporaryDirectory(prefix="pairs-bench-") as folder:
         began = time.perf_counter()
-        with launched(Path(folder), cache) as base:
+        with launched(Path(folder), tree) as base:
             return waits(base, began)
+
+
+def fresh_copy(tree: Path) -> Path:
+    """Copy the project as a clone has it: nothing compiled, neither Python nor kernels."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.split("\0"):
+        source, target = ROOT / name, tree / name
+        if name and source.is_file() and not name.startswith(("tests/", "benchmarks/", "docs/")):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    return tree
 
 
 def run(quick: bool) -> Section:
     """Start processes again and again."""
     repeats = 1 if quick else 3
-    with tempfile.TemporaryDirectory(prefix="pairs-bench-cache-") as folder:
-        cache = Path(folder)
-        cold = [starts(_emptied(cache)) for _ in range(1 if quick else 2)]
-        warm = [starts(cache) for _ in range(repeats)]
+    with tempfile.TemporaryDirectory(prefix="pairs-bench-tree-") as folder:
+        trees = [fresh_copy(Path(folder) / str(number)) for number in range(1 if quick else 2)]
+        cold = [starts(tree) for tree in trees]
+        warm = [starts(trees[0]) for _ in range(repeats)]
         kernels = "from analytics.warm import warm_kernels; warm_kernels()"
-        loads = [seconds_of(kernels, NUMBA_CACHE_DIR=str(cache)) for _ in range(repeats)]
+        loads = [seconds_of(kernels, trees[0]) for _ in range(repeats)]
     imports = {
         "imports: streamlit, pandas, plotly alone": LIBRARIES,
         "imports: the whole app": APP,
     }
     rows: list[list[Cell]] = []
     for name, times, target in (
-        ("cold (no compiled kernels, empty database)", cold, (8.0, 15.0)),
+        ("cold (a fresh clone: nothing compiled, empty database)", cold, (8.0, 15.0)),
         ("warm", warm, (3.0, 5.0)),
     ):
         for key, what, limit in (
@@ -142,15 +151,9 @@ def run(quick: bool) -> Section:
         title="Start",
         sentence=(
             "The app on the simulated exchange, by the wall clock from the command on: until "
-            "`/api/health` answers 200, and until `/api/pair_series` has a z-score (history "
-            "fetched, kernels ready), which is all the first chart shows."
+            "`/api/health` answers 200, and until `/api/pair` is ready with a z-score "
+            "(history fetched, kernels there), which is what the first chart shows."
         ),
         columns=("what", "time", "target"),
         rows=rows,
     )
-
-
-def _emptied(cache: Path) -> Path:
-    shutil.rmtree(cache, ignore_errors=True)
-    cache.mkdir()
-    return cache
