@@ -26,6 +26,7 @@ PARTS = {
     "postgres": "benchmarks.postgres",
     "growth": "benchmarks.growth",
     "profiles": "benchmarks.profiles",
+    "page": "benchmarks.page",
 }
 
 
