@@ -50,13 +50,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PairView:
-    """One evaluation of one rule: the whole series, the newest numbers, and the feed's state."""
+    """One evaluation of one rule: the whole series, the newest numbers, and the feed's state.
+
+    `pinned` is the rule with its calibration fixed, None until there are rows for it; `since_ms`
+    is the first row of the Kalman filter's run. A replay needs both.
+    """
 
     seq: int
     params: Params
     series: PairSeries
     snapshot: Snapshot
     status: Mapping[str, Any]
+    pinned: Params | None = None
+    since_ms: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +336,8 @@ class Engine:
             judged=entry.judged,
         )
         self._seq += 1
-        return PairView(self._seq, params, series, snap, status)
+        since_ms = entry.cache.hedge.since_ms
+        return PairView(self._seq, params, series, snap, status, entry.pinned, since_ms)
 
     def _forget_unused(self) -> None:
         oldest = self._clock() - KEPT_UNWATCHED_S

@@ -1,6 +1,7 @@
 """Live against replay: what the ledger says was decided, beside the same rule on the same bars.
 
-The replay sees the bars as they were first closed and each row's freshness as it was then. Where it
+The replay sees the bars as they were first closed and each row's freshness as it was then; a fitted
+hedge is fitted on the rows it was fitted on live, and a filter begins where it began. Where it
 still disagrees there is a cause, and it is named: a difference nobody can explain is a bug in one
 of the two.
 """
@@ -15,8 +16,9 @@ import numpy as np
 from analytics.decision import decide
 from analytics.rule import Play, play
 from analytics.series import PairSeries, analyse
-from model import BarRows, Bars, ConfigError, Market, Quality, SymbolInfo, Timeframe
+from model import BarRows, Bars, ConfigError, Flags, Market, Quality, SymbolInfo, Timeframe
 from params import Params
+from storage.documents import Document
 from storage.ledger import DecisionRow
 from storage.store import Store
 from study import Span, load_bars
@@ -84,7 +86,8 @@ def compare(
 
 
 def _rule_key(row: DecisionRow) -> str:
-    return repr(sorted(row.inputs["params"].items()))
+    basis = row.inputs.get("basis") or {}
+    return repr((sorted(row.inputs["params"].items()), sorted(basis.items())))
 
 
 def _compare(
@@ -96,12 +99,12 @@ def _compare(
         rule.y, rule.x, rule.timeframe, start_ms=span.start_ms, end_ms=end_ms
     )
     evaluated = fresh[0]
-    legs = [as_first_closed(store, name, rule.timeframe, span, lead) for name in (rule.y, rule.x)]
-    series = analyse(legs[0], legs[1], rule, fresh=fresh)
-    played = play(series, rule, market=market)
+    used, legs = _as_live(store, rule, stretch[0].inputs.get("basis"), span, lead)
+    series = analyse(legs[0], legs[1], used, fresh=fresh)
+    played = play(series, used, market=market)
     live = _in_force(stretch, evaluated.tolist())
     replayed = {
-        ts: _verdict(series, rule, played, row, market)
+        ts: _verdict(series, used, played, row, market)
         for ts, row in zip(evaluated.tolist(), _rows_of(series, evaluated), strict=True)
         if 0 <= row < played.hi
     }
@@ -115,6 +118,29 @@ def _compare(
         _entries(replayed.values()),
         tuple(_differences(stretch, live, replayed, series)),
     )
+
+
+def _as_live(
+    store: Store, rule: Params, basis: Document | None, span: Span, lead: int
+) -> tuple[Params, list[Bars]]:
+    """The rule with its calibration as it was live, and the legs from where its filter began."""
+    calibration = dict(basis or {})
+    since_ms = calibration.pop("since_ms", None)
+    used = Params.parse(calibration, base=rule)
+    first_ms = used.calibration_start if since_ms is None else since_ms
+    if first_ms is not None and span.start_ms is not None:
+        back = -(-(span.start_ms - first_ms) // rule.timeframe.ms)
+        # A few bars more, so that a leg without trades on the first row is carried to it.
+        lead = back + rule.carry_rows + 1 if since_ms is not None else max(lead, back)
+    legs = [as_first_closed(store, name, rule.timeframe, span, lead) for name in (rule.y, rule.x)]
+    if since_ms is not None:
+        legs = [_only(bars, bars.ts >= since_ms) for bars in legs]
+    return used, legs
+
+
+def _only(bars: Bars, wanted: Flags) -> Bars:
+    columns = (getattr(bars, name)[wanted] for name in Bars.__slots__[2:])
+    return Bars(bars.symbol, bars.timeframe, *columns)
 
 
 def as_first_closed(store: Store, symbol: str, timeframe: Timeframe, span: Span, lead: int) -> Bars:

@@ -1,8 +1,8 @@
 """The ledger's pen: writes down what the running rule said, on what grounds, and what came of it.
 
-Called after each tick. Every closed row leaves its freshness; every change of the signal or of the
-first blocking gate leaves a decision; a bar revised after closing leaves its first version. From
-these the backtest can replay the live record exactly.
+Called after each tick. Every closed row leaves its freshness; every change of the signal, of the
+first blocking gate or of what a fitted hedge rests on leaves a decision; a bar revised after
+closing leaves its first version. From these the backtest can replay the live record exactly.
 """
 
 import logging
@@ -16,6 +16,7 @@ from analytics.snapshot import snapshot_json
 from engine import Engine, PairView
 from model import Bar, Bars, Decision, Quality, Timeframe
 from params import Params
+from storage.documents import Document
 from storage.ledger import DecisionRow, Ledger
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Recorder:
         self._engine, self._ledger = engine, ledger
         self._rule: Params | None = None
         self._last_ts = 0
-        self._last_key: tuple[str, str] | None = None
+        self._last_key: tuple[str, str, Document | None] | None = None
         self._closed: dict[tuple[str, Timeframe], dict[int, Bar]] = {}
         self._open: dict[int, DecisionRow] | None = None
 
@@ -62,7 +63,7 @@ class Recorder:
         self._rule, self._open, self._last_key, self._last_ts = rule, None, None, 0
         last = self._ledger.decisions(y=rule.y, x=rule.x, timeframe=rule.timeframe.value, limit=1)
         if last and last[0].inputs.get("params") == rule.as_dict():
-            self._last_key = last[0].signal, last[0].gate
+            self._last_key = last[0].signal, last[0].gate, last[0].inputs.get("basis")
 
     def _record_fresh(self, view: PairView) -> None:
         series, rule = view.series, view.params
@@ -84,7 +85,7 @@ class Recorder:
 
     def _record_decision(self, view: PairView) -> None:
         snap, rule = view.snapshot, view.params
-        key = (snap.decision.signal, _blocking_gate(snap.decision))
+        key = (snap.decision.signal, _blocking_gate(snap.decision), _basis(view))
         if key == self._last_key:
             return
         self._last_key = key
@@ -101,7 +102,7 @@ class Recorder:
                 gate=key[1],
                 fresh=bool(view.series.fresh[row]),
                 decision=decision,
-                inputs={**plain, "params": rule.as_dict()},
+                inputs={**plain, "params": rule.as_dict(), "basis": key[2]},
                 gates=[asdict(gate) for gate in snap.decision.gates],
             )
         )
@@ -123,6 +124,15 @@ class Recorder:
         if known:
             self._ledger.fill_outcomes(known)
             self._open = {n: row for n, row in self._open.items() if n not in known}
+
+
+def _basis(view: PairView) -> Document | None:
+    """What the hedge rests on beyond the newest rows, None for one that rests on these alone."""
+    used = view.pinned or view.params
+    calibration = {name: getattr(used, name) for name in ("calibration_start", "calibration_end")}
+    if used.hedge_method == "static":
+        return calibration
+    return {**calibration, "since_ms": view.since_ms} if used.hedge_method == "kalman" else None
 
 
 def _blocking_gate(decision: Decision) -> str:

@@ -27,15 +27,19 @@ class Fitted:
 
 
 class HedgeMemory:
-    """What outlives the rows it was made of: fitted coefficients, and the filter's states."""
+    """What outlives the rows it was made of: fitted coefficients, and the filter's states.
 
-    __slots__ = ("closed", "fitted", "key", "noise", "states", "ts")
+    `since_ms` is the first row of the filter's run, also when that row is no longer loaded; −1
+    before there was one.
+    """
+
+    __slots__ = ("closed", "fitted", "key", "noise", "since_ms", "states", "ts")
 
     def __init__(self) -> None:
         self.key: tuple[object, ...] = ()
         self.noise = Noise(np.nan, np.nan)
         self.fitted = Fitted(np.nan, np.nan, self.noise, np.nan)
-        self.closed = 0
+        self.closed, self.since_ms = 0, -1
         self.ts: Ints = np.empty(0, dtype=np.int64)
         self.states: Floats = np.empty((0, STATE))
 
@@ -51,8 +55,10 @@ class HedgeMemory:
         at = int(np.searchsorted(self.ts[: self.closed], ts))
         return at < self.closed and bool(self.ts[at] == ts)
 
-    def keep(self, grid: Grid, noise: Noise, states: Floats) -> None:
-        """Remember the states of a run over `grid`."""
+    def keep(self, grid: Grid, noise: Noise, states: Floats, *, is_resumed: bool) -> None:
+        """Remember the states of a run over `grid`, begun there or resumed from an earlier one."""
+        if not is_resumed:
+            self.since_ms = int(grid.ts[0]) if len(grid) else -1
         self.ts, self.noise, self.states = grid.ts, noise, states
         self.closed = int(np.count_nonzero(grid.closed))
 
@@ -164,7 +170,7 @@ def _filter(
         with_states=memory is not None,
     )
     if memory is not None:
-        memory.keep(grid, fitted.noise, filtered.states)
+        memory.keep(grid, fitted.noise, filtered.states, is_resumed=resume is not None)
     if not _is_given(params):
         for column in filtered[:7]:
             column[~calibration.known] = np.nan

@@ -8,13 +8,14 @@ import pytest
 from analytics.series import analyse
 from analytics.snapshot import snapshot
 from cli.__main__ import main
-from engine import PairView
+from engine import Engine, PairView
 from model import Batch, Market, Stream, SymbolInfo
 from params import Params
-from parity import compare
+from parity import _as_live, compare
 from recorder import Recorder
 from storage.store import Store
 from study import Span, closed_only, load_bars
+from tests.engine_venue import Venue
 from tests.study_pairs import MINUTE, START, candles, put, walk_pair
 
 LOT = SymbolInfo("", tick_size=0.01, lot_size=0.001)
@@ -169,3 +170,84 @@ def test_parity_command_takes_a_span(store, capsys):
     assert main(["parity", "--start", str(start)]) == 0
     text = np.datetime64(start, "ms").astype("M8[m]").astype(str).replace("T", " ")
     assert text[:10] in capsys.readouterr().out
+
+
+def run_engine(store, rule, rows, *, history=700):
+    """Let the real engine and recorder live through `rows`; restarted, it would load `history`."""
+    venue = Venue(rule.y, rule.x, rows=history)
+    bars = {
+        symbol: candles(symbol, closes)
+        for symbol, closes in zip(("BTCUSDT", "ETHUSDT"), walk_pair(), strict=True)
+    }
+    engine = Engine(venue, rule, rows=history, clock=lambda: venue.now_ms / 1000)
+    recorder = Recorder(engine, store.ledger)
+    began = max(rows[0] - history, 0)
+    for row in rows:
+        new = slice(began, row) if row == rows[0] else slice(row - 1, row)
+        now_ms = START + row * MINUTE
+        klines = tuple(bar for symbol in bars for bar in bars[symbol][new])
+        venue.book.apply(Batch([], klines=klines, closed_ms=dict.fromkeys(bars, now_ms)))
+        venue.now_ms = now_ms + 1_000
+        engine.wake()
+        engine.view(rule)
+        recorder.tick()
+    assert store.writer.flush()
+
+
+FITTED = {"gates": "warm", "entry": 1.2, "window": 20}
+
+
+@pytest.fixture
+def market(tmp_path):
+    """A database with the bars of the pair and nothing said yet."""
+    with open_store(tmp_path / "fitted.db") as opened:
+        y, x = walk_pair()
+        put(opened, Batch([], klines=candles("BTCUSDT", y) + candles("ETHUSDT", x)))
+        yield opened
+
+
+@pytest.mark.parametrize("method", ["kalman", "static"])
+def test_compare_replays_a_fitted_rule_exactly(market, method, monkeypatch):
+    """Live began 100 rows into what is stored, and the rows it was fitted on slid out since."""
+    monkeypatch.setattr("engine.FEWEST_ROWS", 0)
+    rule = Params.parse({**FITTED, "hedge_method": method})
+    run_engine(market, rule, range(620, 860), history=520)
+    found = list(compare(market, Span(), market=Market.SPOT))
+    assert sum(part.rows for part in found) == 240
+    assert sum(part.entries_live for part in found) > 5
+    assert [part.differences for part in found] == [()] * len(found)
+    (decision,) = market.ledger.decisions(limit=1)
+    used, legs = _as_live(market, rule, decision.inputs["basis"], Span(decision.ts, None), 700)
+    series = analyse(*legs, used)
+    at = np.searchsorted(series.ts, decision.ts)
+    assert series.zscore[at] == pytest.approx(decision.inputs["zscore"], rel=1e-12)
+    first = START + 100 * MINUTE
+    assert decision.inputs["basis"]["calibration_start"] == first
+    assert decision.inputs["basis"]["calibration_end"] == first + 499 * MINUTE
+    assert decision.inputs["params"] == rule.as_dict()
+
+
+def test_compare_a_restart_begins_a_new_fit(market, monkeypatch):
+    """After a restart the filter begins elsewhere: that is written down, though nothing changed."""
+    monkeypatch.setattr("engine.FEWEST_ROWS", 0)
+    rule = Params.parse({**FITTED, "hedge_method": "kalman"})
+    run_engine(market, rule, range(620, 700), history=520)
+    run_engine(market, rule, range(700, 800), history=520)
+    first, second = compare(market, Span(), market=Market.SPOT)
+    assert (first.rows, second.rows) == (80, 100)
+    assert (first.differences, second.differences) == ((), ())
+
+
+def test_compare_reads_decisions_without_a_basis(market, monkeypatch):
+    """A ledger written before the basis was stored is still compared, on the rows loaded now."""
+    monkeypatch.setattr("engine.FEWEST_ROWS", 0)
+    rule = Params.parse({**FITTED, "hedge_method": "kalman"})
+    monkeypatch.setattr("recorder._basis", lambda view: None)
+    run_engine(market, rule, range(620, 660), history=520)
+    (found,) = compare(market, Span(), market=Market.SPOT)
+    assert found.rows == 40
+    assert all(one.cause.startswith("the inputs differ") for one in found.differences[:1])
+
+
+def test_rolling_rules_have_no_basis(store):
+    assert all(row.inputs["basis"] is None for row in store.ledger.decisions(limit=50))
