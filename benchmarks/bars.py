@@ -77,7 +77,7 @@ def _live(batches: list[list[Trade]]) -> list[Bar]:
 
 def run(quick: bool) -> Section:
     """Build the same bars with each."""
-    count, few, repeats = (200_000, 20_000, 2) if quick else (10_000_000, 200_000, 5)
+    count, few, repeats = (200_000, 20_000, 2) if quick else (10_000_000, 200_000, 3)
     found = trades(count)
     batches = list(_batches(found, few))
     seconds = by_turns(

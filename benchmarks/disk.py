@@ -183,7 +183,7 @@ SHOWN = {
 
 def run(quick: bool) -> Section:
     """Store the same trades in every way."""
-    count, repeats = (10_000, 2) if quick else (100_000, 5)
+    count, repeats = (10_000, 2) if quick else (40_000, 4)
     with tempfile.TemporaryDirectory(prefix="pairs-bench-") as folder:
         ways = Ways(Path(folder), count)
         calls: dict[str, Callable[[], None]] = {name: getattr(ways, name) for name in SHOWN}

@@ -24,7 +24,7 @@ from params import Params
 from storage.store import Store
 
 SHOWN = 5
-STARTS = "import services, dashboard, api.app, pages"
+STARTS = "import services, api.app, ui.frame, ui.charts"
 
 
 def imports() -> list[tuple[str, float]]:

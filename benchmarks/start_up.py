@@ -20,7 +20,7 @@ from benchmarks.report import ROOT, Cell, Sample, Section
 
 PATIENCE_S = 120.0
 LIBRARIES = "import streamlit, pandas, plotly.graph_objects"
-APP = "import services, dashboard, api.app"
+APP = "import services, api.app, ui.frame, ui.charts"
 
 
 def seconds_of(code: str, where: Path = ROOT) -> float:

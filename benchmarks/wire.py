@@ -54,7 +54,7 @@ def here(mode: str, port: int, count: int, url: str = "") -> Any:
 
 def run(quick: bool) -> Section:
     """Measure every client on the same frames."""
-    count, repeats = (20_000, 2) if quick else (300_000, 5)
+    count, repeats = (20_000, 2) if quick else (100_000, 5)
     found: dict[str, list[Any]] = {}
     with server(count) as port, tempfile.TemporaryDirectory(prefix="pairs-bench-") as folder:
         for turn in range(repeats):
