@@ -247,12 +247,21 @@ class Session:
             await asyncio.sleep(self.timing.tick_s)
             self.intake.tick()
             self._note_rates(run)
-            for symbol in self.liveness.to_verify(self.time.now_ms()):
-                if self.protocol.has_gapless_ids:
-                    run.backfill.request(symbol, Ask.TAIL | Ask.CHECK)
-                else:
-                    run.spawn(run.revival.check_raw(symbol))
+            if doubtful := list(self.liveness.to_verify(self.time.now_ms())):
+                run.spawn(self._verify(run, doubtful))
             self.time.look_at(p.lag_ms for p in self.liveness.pulses.values() if p.is_connected)
+
+    async def _verify(self, run: Run, symbols: Sequence[str]) -> None:
+        """Ask whether streams are rightly silent, by the exchange's clock as it is now.
+
+        A clock that was set back makes every stream silent, and would close what is yet to come.
+        """
+        await self.time.measure(run.rest)
+        for symbol in symbols:
+            if self.protocol.has_gapless_ids:
+                run.backfill.request(symbol, Ask.TAIL | Ask.CHECK)
+            else:
+                run.spawn(run.revival.check_raw(symbol))
 
     def _note_rates(self, run: Run) -> None:
         now_s = time.monotonic()

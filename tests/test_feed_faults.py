@@ -94,6 +94,7 @@ def suffer(exchange: ExchangeProcess, fault: str, market: str, stream: Stream) -
         over = time.monotonic() + longest + 0.2
         wait_until(lambda: time.monotonic() > over)
         running.wait_live(more=20)
+        wait_passed(running)
         assert not running.health.is_faulted
     if market == "futures" and stream is RAW:
         check_raw_futures(running)
@@ -101,6 +102,17 @@ def suffer(exchange: ExchangeProcess, fault: str, market: str, stream: Stream) -
         running.check_complete()
     for symbol in PAIR:
         check_bars(running, symbol)
+
+
+def wait_passed(running: Running) -> None:
+    """Wait until trades are newer than what was closed under the fault, and it is all closed.
+
+    An exchange whose clock goes back has let us close what it then brings again, for seconds.
+    """
+    ledger, now_ms = running.ledger, int(time.time() * 1000)
+    until = {symbol: max(now_ms, ledger.closed_ms.get(symbol, 0)) + 1000 for symbol in PAIR}
+    wait_until(lambda: all(ledger.marks[s].last_ts_ms > until[s] for s in PAIR))
+    wait_until(lambda: all(ledger.closed_ms[s] > until[s] for s in PAIR))
 
 
 def check_bars(running: Running, symbol: str) -> None:
