@@ -1,5 +1,6 @@
 """The feed against a simulated exchange: what it handed on, and whether that is everything."""
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -107,7 +108,10 @@ def fetch(venue: Venue, stream: Stream, symbol: str, from_id: int) -> list[Trade
     is_agg = stream is Stream.AGG_TRADE
     path = "aggTrades" if is_agg else "historicalTrades"
     params = {"symbol": symbol, "fromId": from_id, "limit": 1000}
-    rows = httpx.get(f"{venue.rest_url}{base}/{path}", params=params, trust_env=False).json()
+    url = f"{venue.rest_url}{base}/{path}"
+    while (answer := httpx.get(url, params=params, trust_env=False)).status_code == 429:
+        time.sleep(int(answer.headers["Retry-After"]))  # the feed has used up the minute's weight
+    rows = answer.json()
     names = ("a", "p", "q", "T", "m") if is_agg else ("id", "price", "qty", "time", "isBuyerMaker")
     found = [[row[name] for name in names] for row in rows]
     return [Trade(symbol, i, float(p), float(q), ts, m) for i, p, q, ts, m in found]
