@@ -10,7 +10,10 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from benchmarks.report import PAGE, RESULTS, Section, render, save
+from benchmarks import sizes
+from benchmarks.report import PAGE, RESULTS, ROOT, Section, render, save
+
+README = ROOT / "README.md"
 
 # Part → the module whose `run(quick: bool) -> Section` measures it, in the order of RESULTS.md.
 PARTS = {
@@ -42,6 +45,15 @@ def measure(name: str, *, quick: bool) -> None:
     print(f"{name}: {seconds:.0f} s", flush=True)
 
 
+def write_pages() -> None:
+    """Write RESULTS.md, and the README's table of sizes, from what was measured so far."""
+    PAGE.write_text(render(PARTS, RESULTS), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    new = sizes.replaced(text, RESULTS)
+    if new != text:
+        README.write_text(new, encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts asked for (all by default) and render the page; 1 if any failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -63,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception:
             traceback.print_exc()
             failed.append(name)
-        PAGE.write_text(render(PARTS, RESULTS), encoding="utf-8")
-    PAGE.write_text(render(PARTS, RESULTS), encoding="utf-8")
+        write_pages()
+    write_pages()
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))

@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from analytics.bars import BarBook
-from benchmarks.frames import SYMBOLS, columns
-from benchmarks.report import Cell, Sample, Section, digits
-from model import Batch, Stream, Trade
+from benchmarks.frames import START_MS, SYMBOLS, columns
+from benchmarks.report import Cell, Sample, Section
+from model import Bar, Batch, Quality, Stream, Timeframe, Trade
 from storage.store import Store
 
 BATCH = 1000
-DAY_S = 86_400
-RATES = (50, 500, 5_000, 20_000)
 
 
 def programs() -> Path:
@@ -112,38 +111,53 @@ def measured(url: str, count: int, repeats: int) -> tuple[Sample, float]:
     return Sample(tuple(rates), "k/s"), size
 
 
+def bytes_a_bar(url: str, count: int) -> float:
+    """Return what a stored candle takes."""
+    with Store.open(url, venue="bench-bars", stream=Stream.AGG_TRADE) as store:
+        store.writer.start()
+        empty = store.size_bytes()
+        rng = np.random.default_rng(1)
+        close = np.round(64_000 + np.cumsum(rng.normal(0, 5, count)), 2).tolist()
+        size = np.round(rng.exponential(2, count) + 1e-5, 5).tolist()
+        bars = tuple(
+            Bar("BTCUSDT", Timeframe.S1, START_MS + 1000 * number, price, price + 1, price - 1,
+                price, volume, price * volume, 25, -1, -1, Quality.KLINE)
+            for number, (price, volume) in enumerate(zip(close, size, strict=True))
+        )  # fmt: skip
+        store.writer.put(Batch([], klines=bars))
+        if not store.writer.flush(300):
+            raise RuntimeError("not everything was committed")
+        return (store.size_bytes() - empty) / count
+
+
 def run(quick: bool) -> Section:
     """Measure both databases, then say what a rate of trades takes."""
     count, repeats = (20_000, 2) if quick else (200_000, 5)
     rows: list[list[Cell]] = []
     sizes: dict[str, float] = {}
     rates: dict[str, float] = {}
+    bars: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pairs-bench-") as folder, server() as url:
         for name, at in (("SQLite", f"sqlite:///{folder}/pairs.db"), ("PostgreSQL", url)):
             rate, sizes[name] = measured(at, count, repeats)
+            bars[name] = bytes_a_bar(at, 50_000)
             rates[name] = rate.median * 1e3
-            rows.append([f"{name}, the whole writer", rate, f"{sizes[name]:.0f}", ""])
+            rows.append(
+                [f"{name}, the whole writer", rate, f"{sizes[name]:.0f}", f"{bars[name]:.0f}"]
+            )
         with create_engine(url, poolclass=NullPool).connect() as connection:
             version = str(connection.exec_driver_sql("SHOW server_version").scalar()).split()[0]
-    for per_second in RATES:
-        day = [per_second * DAY_S * sizes[name] / 1e9 for name in ("SQLite", "PostgreSQL")]
-        shown = " · ".join(f"{digits(value)}" for value in day)
-        kept = " · ".join(f"{digits(3 * value)}" for value in day)
-        share = per_second / rates["PostgreSQL"]
-        rows.append([f"{per_second:,} trades a second",
-                     f"{shown} GB a day (SQLite · PostgreSQL)",
-                     f"{kept} GB in 3 days, the default",
-                     f"{share:.1%} of the rate into PostgreSQL"])  # fmt: skip
     return Section(
-        title="PostgreSQL and sizes",
+        title="PostgreSQL",
         sentence=(
             f"{count:,} trades of four symbols at a time through the whole writer (bars of five "
             "timeframes merged and stored too), to the last commit, by the wall clock; the server "
-            "runs on the same machine with its default settings, so it has half of it. Sizes hold "
-            "trades, bars and indexes."
+            "runs on the same machine with its default settings, so it has half of it. Bytes a "
+            "trade hold the bars made of them and all indexes; the README's table of sizes is made "
+            "of these."
         ),
-        columns=("what", "rate, or a day", "bytes a trade, or kept", ""),
+        columns=("what", "trades stored", "bytes a trade", "bytes a bar"),
         rows=rows,
         versions={"PostgreSQL": version},
-        figures={"bytes_a_trade": sizes, "trades_a_second": rates},
+        figures={"bytes_a_trade": sizes, "trades_a_second": rates, "bytes_a_bar": bars},
     )

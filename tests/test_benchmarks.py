@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from benchmarks.__main__ import PARTS, main
+from benchmarks import sizes
+from benchmarks.__main__ import PARTS, README, main
 from benchmarks.measure import by_turns
 from benchmarks.report import PAGE, RESULTS, Sample, Section, digits, load, ratio, render, save
 
@@ -75,3 +76,9 @@ def test_the_page_is_what_the_files_say():
     assert PAGE.read_text(encoding="utf-8") == render(PARTS, RESULTS)
     for path in RESULTS.glob("*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))["section"]["title"]
+
+
+def test_the_readme_s_sizes_are_what_was_measured():
+    text = README.read_text(encoding="utf-8")
+    assert sizes.BEGIN in text
+    assert sizes.replaced(text, RESULTS) == text
