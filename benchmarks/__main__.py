@@ -26,6 +26,7 @@ PARTS = {
     "analytics": "benchmarks.numbers_here",
     "scan": "benchmarks.scan",
     "backtest": "benchmarks.strategies",
+    "page": "benchmarks.page",
     "postgres": "benchmarks.postgres",
     "growth": "benchmarks.growth",
     "profiles": "benchmarks.profiles",
