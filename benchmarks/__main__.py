@@ -30,7 +30,6 @@ PARTS = {
     "postgres": "benchmarks.postgres",
     "growth": "benchmarks.growth",
     "profiles": "benchmarks.profiles",
-    "page": "benchmarks.page",
 }
 
 

@@ -120,11 +120,11 @@ def run(quick: bool) -> Section:
     """Start processes again and again."""
     repeats = 1 if quick else 3
     with tempfile.TemporaryDirectory(prefix="pairs-bench-tree-") as folder:
-        trees = [fresh_copy(Path(folder) / str(number)) for number in range(1 if quick else 2)]
-        cold = [starts(tree) for tree in trees]
-        warm = [starts(trees[0]) for _ in range(repeats)]
+        tree = fresh_copy(Path(folder) / "pairs")
+        cold = [starts(tree)]
+        warm = [starts(tree) for _ in range(repeats)]
         kernels = "from analytics.warm import warm_kernels; warm_kernels()"
-        loads = [seconds_of(kernels, trees[0]) for _ in range(repeats)]
+        loads = [seconds_of(kernels, tree) for _ in range(repeats)]
     imports = {
         "imports: streamlit, pandas, plotly alone": LIBRARIES,
         "imports: the whole app": APP,
