@@ -30,7 +30,7 @@ class Server:
     def __init__(self, folder: Path, port: int) -> None:
         """Nothing runs yet."""
         self.url = f"http://127.0.0.1:{port}"
-        self._folder, self._port = folder, port
+        self.folder, self._port = folder, port
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -39,7 +39,7 @@ class Server:
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PAIRS_")},
             "PAIRS_VENUE": "simulated",
-            "PAIRS_DATABASE_URL": f"sqlite:///{self._folder}/pairs.db",
+            "PAIRS_DATABASE_URL": f"sqlite:///{self.folder}/pairs.db",
         }
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port"]
         with self._log.open("ab") as log:

@@ -52,6 +52,7 @@ def bundle(study: Study, result: BacktestResult, *, is_simulated: bool) -> bytes
     about = {
         "simulated": is_simulated,
         "parameters": result.params.as_dict(),
+        "market": result.market.value,
         "span": {"first_ts": int(result.equity.ts[0]), "last_ts": int(result.equity.ts[-1])},
         "data_fingerprint": fingerprint(study),
         "seed": result.seed,
