@@ -1,7 +1,7 @@
 # The commands of this project. `make check` is the gate before every commit.
 PYTHON ?= python
 
-.PHONY: help install run style types test check slow browser postgres all bench soak map lock audit \
+.PHONY: help install run style types test check slow browser postgres all bench soak map lock licences audit \
   clean
 
 help:
@@ -20,7 +20,7 @@ style: ## format and lint, nothing changed
 types: ## mypy --strict
 	$(PYTHON) -m mypy .
 
-test: ## the fast tests
+test: ## the fast tests, in Chromium and on PostgreSQL too where they are found
 	$(PYTHON) -m pytest
 
 check: style types test ## the gate: style, types, fast tests
@@ -50,6 +50,9 @@ lock: ## requirements.lock again, from requirements-dev.txt
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" -o requirements.lock requirements-dev.txt
+
+licences: ## docs/licences.md again, from requirements.lock and the packages installed
+	$(PYTHON) docs/make_licences.py
 
 audit: ## known vulnerabilities in the locked packages
 	$(PYTHON) -m pip_audit -r requirements.lock --require-hashes --disable-pip --progress-spinner off

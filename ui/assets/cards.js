@@ -209,12 +209,15 @@ export class Cards {
   }
 }
 
+const isShort = (snapshot) => snapshot?.status === "warming_up" && snapshot.warmup
+  && snapshot.warmup.have < snapshot.warmup.need;
+
 const missing = (snapshot) =>
-  (snapshot?.status === "warming_up" && snapshot.warmup
-    ? `${snapshot.warmup.have}/${snapshot.warmup.need}` : "–");
+  (isShort(snapshot) ? `${snapshot.warmup.have}/${snapshot.warmup.need}` : "–");
 
 const reason = (snapshot) => {
   if (!snapshot) return "waiting for data";
-  if (snapshot.status === "warming_up") return "warming up: rows held / needed";
+  if (isShort(snapshot)) return "warming up: rows held / needed";
+  if (snapshot.status === "warming_up") return "not computed yet: see the reasons";
   return "no estimate on these rows";
 };

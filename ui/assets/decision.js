@@ -76,7 +76,7 @@ export class Decision {
     this.drawConfidence(decision);
     this.drawEdge(decision);
     this.drawGates(decision.gates ?? [], view.params.gates);
-    this.drawReasons([...(decision.reasons ?? []), ...(snapshot.warnings ?? [])]);
+    this.drawReasons([...new Set([...(decision.reasons ?? []), ...(snapshot.warnings ?? [])])]);
   }
 
   sideInCoins(snapshot, decision) {

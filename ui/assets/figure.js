@@ -36,9 +36,10 @@ function extent(columns, from, to, head, include = []) {
     if (value > high) high = value;
   };
   for (const values of columns) for (let i = from; i < to; i += 1) see(values[i]);
-  if (low > high) return include.length ? [Math.min(...include), Math.max(...include)] : [0, 1];
+  const isEmpty = low > high;
   include.forEach(see);
-  const size = high - low || Math.abs(high) * 2e-4 || 2e-6;
+  if (low > high) return [0, 1];
+  const size = high - low || (isEmpty ? 1 : Math.abs(high) * 2e-4) || 2e-6;
   return [low - size * 0.06, high + (size * 1.06 * head) / (1 - head)];
 }
 
