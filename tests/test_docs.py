@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from api.app import create_api
-from docs import make_map
+from docs import make_licences, make_map
 from params import Params
 from settings import Settings
 
@@ -227,3 +227,15 @@ def test_lock_pins_every_requirement_by_hash():
     for file in ("requirements.txt", "requirements-dev.txt"):
         for name, requirement in _requirements(file).items():
             assert pins.get(name, "") in requirement.specifier, f"{name}: run `make lock`"
+
+
+def test_licences_are_those_of_the_lock():
+    """Every locked package in its locked version, each with a licence or the reason for none."""
+    text = make_licences.FILE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) \| (\S+) \| (.+) \|$", text, re.MULTILINE)[1:]
+    assert [(name, pin) for name, pin, _ in rows] == make_licences.pins(), "run `make licences`"
+    direct = set(_requirements("requirements.txt"))
+    stated = {canonicalize_name(name): licence for name, _, licence in rows}
+    assert {stated[name] for name in direct} & {"elsewhere", "see the package"} == set()
+    found = {name: make_licences.licence(name) for name in direct}
+    assert found == {name: stated[name] for name in direct}, "run `make licences`"
