@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from joblib import Parallel, delayed
 
-from analytics.pieces import Threads
+from analytics.pieces import Pieces, Threads
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ REACH_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 10
 LOOK_EVERY_S = 10
 DEFAULT_PORT = 8786
-# Processes take seconds to start and a few hundred megabytes each: for this many pieces or more.
-PROCESSES_FROM = 50
+# Processes take seconds to start and a few hundred megabytes each: for so many pieces that hold the
+# interpreter, or more. Kernels that let go of it run on threads, where no column is copied.
+PROCESSES_FROM = 40
 IN_FLIGHT_A_CORE = 4
 
 T = TypeVar("T")
-Pieces = Sequence[tuple[Any, ...]]
 
 
 class Workers:
@@ -59,7 +59,7 @@ class Workers:
         client = self._connected()
         return 4 * _cores(client) if client is not None else Threads.most_pieces
 
-    def run(self, work: Callable[..., T], pieces: Pieces) -> Iterator[T]:
+    def run(self, work: Callable[..., T], pieces: Pieces, *, holds: bool = False) -> Iterator[T]:
         """Yield `work(*piece)` of each piece in order; see `analytics.pieces.Runner`."""
         done = 0
         client = self._connected() if self._address is not None else None
@@ -73,10 +73,10 @@ class Workers:
                 if not _is_loss(error):
                     raise
                 self._give_up(error)
-        yield from self._here(work, pieces[done:])
+        yield from self._here(work, pieces[done:], holds)
 
-    def _here(self, work: Callable[..., T], pieces: Pieces) -> Iterator[T]:
-        if len(pieces) < PROCESSES_FROM or self._jobs < 2:
+    def _here(self, work: Callable[..., T], pieces: Pieces, holds: bool) -> Iterator[T]:
+        if not holds or len(pieces) < PROCESSES_FROM or self._jobs < 2:
             yield from Threads(self._jobs).run(work, pieces)
             return
         parallel = Parallel(n_jobs=self._jobs, prefer="processes", return_as="generator")

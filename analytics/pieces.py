@@ -7,6 +7,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 T = TypeVar("T")
+Pieces = Sequence[tuple[Any, ...]]
 
 
 class Runner(Protocol):
@@ -19,12 +20,13 @@ class Runner(Protocol):
     @property
     def most_pieces(self) -> int: ...
 
-    def run(self, work: Callable[..., T], pieces: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    def run(self, work: Callable[..., T], pieces: Pieces, *, holds: bool = False) -> Iterator[T]:
         """Yield `work(*piece)` of each piece, in their order.
 
         Args:
             work: a function at the top of its module, without side effects; it may run in another
                 process, and again if that one ends.
+            holds: much of it holds the interpreter, so threads would gain little.
         Raises:
             Exception: what `work` raised.
         """
@@ -38,7 +40,7 @@ class Threads:
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
 
-    def run(self, work: Callable[..., T], pieces: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    def run(self, work: Callable[..., T], pieces: Pieces, *, holds: bool = False) -> Iterator[T]:
         """Yield the results in order."""
         parallel = Parallel(n_jobs=self._jobs, prefer="threads", return_as="generator")
         found: Iterator[T] = parallel(delayed(work)(*piece) for piece in pieces)
@@ -50,7 +52,7 @@ class InTurn:
 
     most_pieces = 1_000_000
 
-    def run(self, work: Callable[..., T], pieces: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    def run(self, work: Callable[..., T], pieces: Pieces, *, holds: bool = False) -> Iterator[T]:
         """Yield the results in order."""
         return (work(*piece) for piece in pieces)
 

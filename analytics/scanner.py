@@ -104,7 +104,7 @@ def scan(
     ]
     if is_cancelled is not None and is_cancelled():
         return ranked([])
-    for part in (runner or InTurn()).run(scan_tile, pieces):
+    for part in (runner or InTurn()).run(scan_tile, pieces, holds=True):
         found += part
         if on_progress is not None:
             on_progress(len(found), total)

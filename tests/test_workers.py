@@ -49,11 +49,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("count", [3, 60])
-def test_pieces_come_back_in_order(count):
-    found = list(Workers(jobs=2).run(square, [(i,) for i in range(count)]))
+@pytest.mark.parametrize(("count", "holds"), [(3, True), (60, True), (60, False)])
+def test_pieces_come_back_in_order(count, holds):
+    found = list(Workers(jobs=2).run(square, pieces(count), holds=holds))
     assert [value for value, _ in found] == [i * i for i in range(count)]
-    assert ({pid for _, pid in found} == {os.getpid()}) == (count < 50)
+    is_elsewhere = os.getpid() not in {pid for _, pid in found}
+    assert is_elsewhere == (holds and count == 60)
 
 
 def test_an_error_of_the_work_is_raised():
