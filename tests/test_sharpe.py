@@ -150,3 +150,10 @@ def test_moments_are_those_scipy_computes():
     assert got.sd == pytest.approx(changes.std(ddof=1))
     assert got.skew == pytest.approx(stats.skew(changes))
     assert got.kurtosis == pytest.approx(stats.kurtosis(changes, fisher=False))
+
+
+def test_bootstrap_block_is_the_cube_root_unless_given():
+    changes = np.random.default_rng(3).normal(size=216)
+    found = bootstrap_interval(changes, draws=200)
+    assert found == bootstrap_interval(changes, draws=200, block=6.0)
+    assert found != bootstrap_interval(changes, draws=200, block=1.0)
