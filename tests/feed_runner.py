@@ -109,7 +109,7 @@ def fetch(venue: Venue, stream: Stream, symbol: str, from_id: int) -> list[Trade
     path = "aggTrades" if is_agg else "historicalTrades"
     params = {"symbol": symbol, "fromId": from_id, "limit": 1000}
     url = f"{venue.rest_url}{base}/{path}"
-    while (answer := httpx.get(url, params=params, trust_env=False)).status_code == 429:
+    while (answer := httpx.get(url, params=params, timeout=30, trust_env=False)).status_code == 429:
         time.sleep(int(answer.headers["Retry-After"]))  # the feed has used up the minute's weight
     rows = answer.json()
     names = ("a", "p", "q", "T", "m") if is_agg else ("id", "price", "qty", "time", "isBuyerMaker")
