@@ -103,6 +103,23 @@ def test_delta_holds_only_the_rows_that_changed(services, channel):
     assert page.rows == expected_rows(longer, 50)
 
 
+@pytest.mark.parametrize(("off", "rows"), [(1e-12, 1), (1e-6, 50)])
+def test_rounding_is_no_news_and_a_change_is(services, channel, off, rows):
+    """Sums over a sliding window differ in their last digits on every row, every second."""
+    series = make_series(60)
+    services.engine.put(Params(), series)
+    channel.step()
+    page = Page()
+    bring_up(channel, page)
+    columns = columns_of(_moved(series, "tick"))
+    columns["correlation"] = columns["correlation"] * (1 + off)
+    columns["mean"] = columns["mean"] * (1 - off)
+    services.engine.put(Params(), rebuilt(series, columns))
+    channel.step()
+    message = page.take(channel.message_after(page.seq)[1])
+    assert abs(len(message["series"]["ts"]) - rows) <= rows // 10  # warm-up rows have no estimate
+
+
 def test_nothing_changed_gives_no_new_seq(services, channel):
     services.engine.put(Params(), make_series(60))
     channel.step()
