@@ -21,7 +21,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-READY_S = 60.0
+READY_S = 180.0  # the very first start compiles the numbers
 
 
 class Server:
@@ -35,7 +35,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start and wait until the feed is live."""
+        """Start and wait until the feed is live and the numbers are there."""
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PAIRS_")},
             "PAIRS_VENUE": "simulated",
@@ -49,7 +49,9 @@ class Server:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/api/health", timeout=2).json()["status"] == "ok":
+                health = httpx.get(f"{self.url}/api/health", timeout=2).json()["status"]
+                pair = httpx.get(f"{self.url}/api/pair", timeout=5).json()["status"]
+                if (health, pair) == ("ok", "ready"):
                     return
             except (httpx.HTTPError, KeyError, ValueError):
                 pass

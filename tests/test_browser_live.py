@@ -87,7 +87,8 @@ def test_cards_show_numbers_and_reasons(page, server):
 
 
 def test_price_change_flashes_for_a_moment(page, server):
-    open_live(page, server)
+    # a quiet leg: a busy one changes again before the 600 ms are over
+    open_live(page, server, "?y=BNBUSDT&x=ETHUSDT")
     page.wait_for_selector('[data-card="price_y"][data-flash]', timeout=20_000)
     page.wait_for_selector('[data-card="price_y"]:not([data-flash])', timeout=20_000)
 
