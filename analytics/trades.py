@@ -143,7 +143,7 @@ class Trades:
         return result
 
     def columns(self, ts: Ints, zscore: Floats, notional: float) -> dict[str, list[Any]]:
-        """Return the trade table under the names and in the order of ANALYTICS §8."""
+        """Return the trade table under the names and in the order of `COLUMNS`."""
         in_bps = 1e4 / notional
         plain: dict[str, list[Any]] = {
             "id": list(range(1, len(self) + 1)),
