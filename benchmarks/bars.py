@@ -61,9 +61,8 @@ def _copied(found: Columns) -> list[np.ndarray]:
 
 def _batches(found: Columns, count: int) -> Iterator[list[Trade]]:
     lists = [found[name][:count].tolist() for name in ("price", "qty", "ts")]
-    rows = [
-        Trade("BTCUSDT", number, row[0], row[1], row[2], False) for number, row in enumerate(zip(*lists, strict=True))
-    ]
+    columns = enumerate(zip(*lists, strict=True))
+    rows = [Trade("BTCUSDT", i, price, qty, ts, False) for i, (price, qty, ts) in columns]
     for at in range(0, count, BATCH):
         yield rows[at : at + BATCH]
 

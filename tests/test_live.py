@@ -50,7 +50,7 @@ class Exchange:
                 trades.append(Trade(symbol, self.ids[symbol], self.price[symbol], 1.0, ts, False))
             # Each leg is known to be final up to a moment of its own.
             closed[symbol] = self.now_ms - int(rng.choice([0, 300, 2_000]))
-        gaps = {}
+        gaps: dict[str, tuple[Gap, ...]] = {}
         if rng.random() < 0.03:
             at = self.now_ms - int(rng.integers(0, 5 * self.tf_ms))
             gaps = {LEGS[0]: (Gap(LEGS[0], 1, 2, at, at + 100, "open"),)}

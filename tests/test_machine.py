@@ -1,4 +1,4 @@
-"""The state machine: every rule of docs/methods.md (State machine) on a few rows, and its three ways of running."""
+"""The state machine: every rule of docs/methods.md on a few rows, and its three ways of running."""
 
 import dataclasses
 

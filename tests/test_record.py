@@ -86,7 +86,7 @@ def test_history_without_trades_is_the_empty_history():
 
 
 def test_wilson_interval_known_values():
-    """11 of 19 → 36–77 % (docs/methods.md, Confidence); 0 of 10 and 10 of 10 from Wilson's closed form."""
+    """11 of 19 → 36–77 % (docs/methods.md); 0 of 10 and 10 of 10 from Wilson's closed form."""
     assert wilson(11, 19) == pytest.approx((0.3628, 0.7686), abs=5e-5)
     assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
     assert wilson(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
