@@ -58,12 +58,12 @@ PAIRWISE = [
     for kind in (KINDS[0::3] if number % 2 else KINDS[1:3])
 ]
 
-Exchanges = Callable[[str], ExchangeProcess]
+Exchanges = Callable[[str, Stream], ExchangeProcess]
 
 
 @pytest.fixture(scope="module")
 def spot() -> Iterator[ExchangeProcess]:
-    """One spot exchange for all tests of this file."""
+    """One spot exchange for all tests of aggregates in this file."""
     exchange = ExchangeProcess(rate=200.0)
     yield exchange
     exchange.stop()
@@ -71,12 +71,12 @@ def spot() -> Iterator[ExchangeProcess]:
 
 @pytest.fixture
 def exchanges(spot: ExchangeProcess) -> Iterator[Exchanges]:
-    """An exchange without faults. Futures ones are not shared: a minute's weight is soon used."""
+    """An exchange without faults. Most are not shared: a minute's weight is soon used."""
     with ExitStack() as stack:
 
-        def get(market: str) -> ExchangeProcess:
-            if market == "futures":
-                exchange = ExchangeProcess(market, rate=60.0)
+        def get(market: str, stream: Stream) -> ExchangeProcess:
+            if (market, stream) != ("spot", AGG):
+                exchange = ExchangeProcess(market, rate=60.0 if market == "futures" else 200.0)
                 stack.callback(exchange.stop)
                 return exchange
             spot.set_faults(clear=True)
@@ -197,25 +197,25 @@ def check_raw_futures(running: Running) -> None:
 
 @pytest.mark.parametrize(("fault", "market", "stream"), ALWAYS)
 def test_fault_is_healed(exchanges, fault, market, stream):
-    suffer(exchanges(market), fault, market, stream)
+    suffer(exchanges(market, stream), fault, market, stream)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "market", "stream"), [c for c in PAIRWISE if c not in ALWAYS])
 def test_fault_pairwise(exchanges, fault, market, stream):
-    suffer(exchanges(market), fault, market, stream)
+    suffer(exchanges(market, stream), fault, market, stream)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("fault", "market", "stream"), TABLE)
 def test_fault_table(exchanges, fault, market, stream):
-    suffer(exchanges(market), fault, market, stream)
+    suffer(exchanges(market, stream), fault, market, stream)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["drop", "stall of one", "malformed", "black hole"])
 def test_raw_futures_cuts_become_gaps_and_their_candles_are_fetched(exchanges, fault):
-    exchange = exchanges("futures")
+    exchange = exchanges("futures", RAW)
     with Running(venue_of(exchange, "futures"), RAW) as running:
         running.wait_live()
         exchange.set_faults(**FAULTS[fault])
@@ -229,7 +229,7 @@ def test_raw_futures_cuts_become_gaps_and_their_candles_are_fetched(exchanges, f
 
 
 def test_stall_is_told_by_name_while_it_lasts(exchanges):
-    exchange = exchanges("spot")
+    exchange = exchanges("spot", AGG)
     with Running(venue_of(exchange)) as running:
         running.wait_live()
         exchange.set_faults(stall={"streams": ["ethusdt"]})
