@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from analytics.bars import BarBook
+from analytics.costs import FUNDING_EVERY_MS, FundingRates, with_rates
 from ingest.feed import Feed
 from ingest.health import FeedHealth, SymbolHealth
 from model import Batch, Market, SymbolInfo, Timeframe
@@ -49,6 +52,7 @@ class Desk:
             settings.database_url, venue=key, stream=settings.stream, retain=retain
         )
         self.book = BarBook(settings.symbols, rows=settings.history_bars + SPARE_ROWS)
+        self.funding: FundingRates = {}
         self.feed: Feed | None = None
         self._stored: dict[tuple[str, Timeframe], tuple[int, int, int]] = {}
         self.was_live = self._is_closed = False
@@ -65,6 +69,7 @@ class Desk:
         self._load()
 
     def _load(self) -> None:
+        self.funding = self.store.funding(self._settings.symbols)
         marks = self.store.marks()
         for symbol in self._settings.symbols:
             mark, gaps = marks.get(symbol), self.store.gaps(symbol)[symbol]
@@ -96,10 +101,25 @@ class Desk:
             marks=self.store.marks(),
             gaps=[gap for gaps in self.store.gaps().values() for gap in gaps],
             stored=self._stored,
+            funding_since=self._funding_since() if self.market is Market.FUTURES else {},
             history_bars=self._settings.history_bars,
             on_batch=self._take,
         )
         self.feed.start()
+
+    def _funding_since(self) -> dict[str, int]:
+        """Per symbol, from when on rates are missing of all that its bars could pay."""
+        reach = int(time.time() * 1000) - self._settings.history_bars * Timeframe.H1.ms
+        found = {}
+        for symbol in self._settings.symbols:
+            spans = [self.store.bars_span(symbol, timeframe) for timeframe in Timeframe]
+            oldest = min([reach, *(first for first, last in spans if first <= last)])
+            known = self.funding[symbol][0] if symbol in self.funding else np.empty(0, np.int64)
+            times = np.concatenate(([oldest], known[known > oldest]))
+            # One time between two that are neighbours may be missing at the exchange too.
+            holes = np.flatnonzero(np.diff(times) > FUNDING_EVERY_MS + Timeframe.H1.ms)
+            found[symbol] = int(times[holes[0] if len(holes) else -1]) + 1
+        return found
 
     def resync(self) -> None:
         """Take up again from what is stored, after the writer had to drop trades.
@@ -128,6 +148,9 @@ class Desk:
     def _take(self, batch: Batch) -> None:
         """Called by the feed thread with everything that arrived, whole batches at a time."""
         self.store.writer.put(batch, self.book.apply(batch))
+        if batch.funding:
+            self.store.put_funding(batch.funding)
+            self.funding = with_rates(self.funding, batch.funding)
         self._on_arrival()
 
     # -- what the engine reads ------------------------------------------------------------------

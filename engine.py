@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from analytics.bars import BarBook
+from analytics.costs import FundingRates
 from analytics.live import extend, tail_bars
 from analytics.series import PairSeries, TestCache, analyse, unknown
 from analytics.snapshot import Judged, judge, snapshot, unknown_snapshot
@@ -36,6 +37,10 @@ class Source(Protocol):
     """What the engine evaluates: one venue's bars and what is known about its feed."""
 
     book: BarBook
+
+    @property
+    def funding(self) -> FundingRates:
+        """Funding rates by symbol, empty on spot; replaced, never changed, when one is added."""
 
     @property
     def market(self) -> Market:
@@ -80,7 +85,7 @@ class _Entry:
     """One rule's evaluation, and what the next one can take from it.
 
     `closed` are the legs' closed versions that `view.series` was made of; `judged` is what its
-    closed rows say, to the market and lot sizes in `judged_by`.
+    closed rows say, to the market and lot sizes in `judged_by` and the rates in `funding`.
     """
 
     used_s: float
@@ -92,6 +97,7 @@ class _Entry:
     closed: tuple[int, int] | None = None
     judged: Judged | None = None
     judged_by: object = None
+    funding: FundingRates | None = None
 
 
 class Engine:
@@ -322,9 +328,12 @@ class Engine:
         status = status or source.status()
         by = source.market, source.symbol_info(params.y), source.symbol_info(params.x)
         market, info_y, info_x = by
-        if entry.judged is None or entry.judged_by != by:
-            entry.judged = judge(series, used, market=market, info_y=info_y, info_x=info_x)
-            entry.judged_by = by
+        funding = source.funding
+        if entry.judged is None or entry.judged_by != by or entry.funding is not funding:
+            entry.judged = judge(
+                series, used, market=market, info_y=info_y, info_x=info_x, funding=funding
+            )
+            entry.judged_by, entry.funding = by, funding
         snap = snapshot(
             series,
             used,
@@ -333,6 +342,7 @@ class Engine:
             info_x=info_x,
             now_ms=int(status["server_ms"]),
             feed_is_live=status["feed"] == "live",
+            funding=funding,
             judged=entry.judged,
         )
         self._seq += 1

@@ -163,6 +163,14 @@ class Bar(NamedTuple):
     quality: Quality
 
 
+class FundingRate(NamedTuple):
+    """What a long paid a short of a perpetual future at `ts_ms`: a fraction of the notional."""
+
+    symbol: str
+    ts_ms: int
+    rate: float
+
+
 class Batch(NamedTuple):
     """What the feed hands on in one go; it is applied and stored as a whole or not at all.
 
@@ -173,6 +181,7 @@ class Batch(NamedTuple):
         marks: new high-water marks of the symbols touched.
         gaps: for each symbol whose gaps changed, the complete new list of its gaps.
         closed_ms: for each symbol, everything before this time is final (server time).
+        funding: rates the exchange gave, on futures only; they concern neither trades nor bars.
     """
 
     trades: list[Trade]
@@ -181,6 +190,7 @@ class Batch(NamedTuple):
     marks: Mapping[str, Mark] = {}
     gaps: Mapping[str, tuple[Gap, ...]] = {}
     closed_ms: Mapping[str, int] = {}
+    funding: tuple[FundingRate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +328,8 @@ class Snapshot:
     `ts` is the open of the newest row used. `status` is ready, warming_up or stale.
     `tests_ts` is the row time at which the held numbers (the tests) were computed, −1 for never.
     `forming` holds ts, prices, spread, zscore and trigger prices of the row not closed yet; it is
-    empty when there is none.
+    empty when there is none. `funding` is `analytics.costs.newest_funding`, None where no rates
+    are known, as on spot.
     """
 
     y: str
@@ -353,3 +364,4 @@ class Snapshot:
     tests_ts: int
     warnings: tuple[str, ...] = field(default=())
     forming: Mapping[str, float] = field(default_factory=dict)
+    funding: Mapping[str, float] | None = None

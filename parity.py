@@ -21,7 +21,7 @@ from params import Params
 from storage.documents import Document
 from storage.ledger import DecisionRow
 from storage.store import Store
-from study import Span, load_bars
+from study import Span, load_bars, load_funding
 
 MOST_DECISIONS = 1_000_000
 NUMBERS_AGREE = 1e-9
@@ -101,7 +101,7 @@ def _compare(
     evaluated = fresh[0]
     used, legs = _as_live(store, rule, stretch[0].inputs.get("basis"), span, lead)
     series = analyse(legs[0], legs[1], used, fresh=fresh)
-    played = play(series, used, market=market)
+    played = play(series, used, market=market, funding=load_funding(store, used))
     live = _in_force(stretch, evaluated.tolist())
     replayed = {
         ts: _verdict(series, used, played, row, market)

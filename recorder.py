@@ -118,7 +118,8 @@ class Recorder:
         known = {}
         for number, row in self._open.items():
             market = self._engine.source.market
-            outcome = outcome_at(view.series, rule, market=market, ts=row.ts)
+            funding = self._engine.source.funding
+            outcome = outcome_at(view.series, rule, market=market, ts=row.ts, funding=funding)
             if outcome is not None:
                 known[number] = outcome
         if known:

@@ -81,15 +81,17 @@ def load_pair(store: Store, params: Params, span: Span) -> tuple[Bars, Bars]:
     return legs[0], legs[1]
 
 
-def run_backtest(
-    store: Store,
-    params: Params,
-    span: Span,
-    *,
-    market: Market,
-    funding: FundingRates | None = None,
-) -> BacktestResult:
-    """Return the backtest of a rule over a span of what is stored.
+def load_funding(store: Store, params: Params) -> FundingRates:
+    """Return the stored funding rates of both legs; empty on spot.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    return store.funding((params.y, params.x))
+
+
+def run_backtest(store: Store, params: Params, span: Span, *, market: Market) -> BacktestResult:
+    """Return the backtest of a rule over a span of what is stored, funding rates included.
 
     Raises:
         ConfigError: the span is empty or reversed, or a leg has no bars.
@@ -106,5 +108,5 @@ def run_backtest(
         market=market,
         start_ms=span.start_ms,
         end_ms=span.end_ms,
-        funding=funding,
+        funding=load_funding(store, params),
     )

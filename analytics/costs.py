@@ -1,15 +1,17 @@
 """What trading costs: fee, slippage and funding, as docs/methods.md (Backtest) charges them."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from model import Floats, Ints, Market, Timeframe
+from model import Floats, FundingRate, Ints, Market, Timeframe
 from params import Params
 
 BPS = 1e-4
-FUNDING_EVERY_MS = 8 * 3_600_000
+HOUR_MS = 3_600_000
+FUNDING_EVERY_MS = 8 * HOUR_MS
 # Per symbol: the times (int ms) at which funding was due, ascending, and the rates as fractions.
 FundingRates = Mapping[str, tuple[Ints, Floats]]
 
@@ -81,3 +83,43 @@ def expected_funding_bps(
     periods = np.nan_to_num(held_bars) * (timeframe.ms / FUNDING_EVERY_MS)
     result: Floats = net_long * periods * bps_8h
     return result
+
+
+def with_rates(known: FundingRates, new: Iterable[FundingRate]) -> FundingRates:
+    """Return `known` with new rates added; a time that is known takes the new rate."""
+    added: dict[str, dict[int, float]] = {}
+    for one in new:
+        added.setdefault(one.symbol, {})[one.ts_ms] = one.rate
+    found = dict(known)
+    for symbol, rates in added.items():
+        times, values = known.get(symbol, (np.empty(0, np.int64), np.empty(0)))
+        rows = dict(zip(times.tolist(), values.tolist(), strict=True)) | rates
+        order = sorted(rows)
+        found[symbol] = np.array(order, np.int64), np.array([rows[ts] for ts in order])
+    return found
+
+
+def newest_funding(rates: FundingRates, y: str, x: str, *, now_ms: int) -> dict[str, float] | None:
+    """Return the newest funding rate of two legs, and when the next one is due.
+
+    Args:
+        now_ms: server time.
+    Returns:
+        `y_bps` and `x_bps`, bps of the notional per 8 hours (a symbol whose funding is due more
+        often is scaled to them), NaN of a leg without rates; `next_ts`, the earliest next time of
+        either, ms. None when neither leg has rates.
+    """
+    found = {"y_bps": math.nan, "x_bps": math.nan}
+    due = []
+    for name, symbol in (("y_bps", y), ("x_bps", x)):
+        times, values = rates.get(symbol, (np.empty(0, np.int64), np.empty(0)))
+        if not len(times):
+            continue
+        # The exchange's times are some ms late; the hours they stand for are not.
+        hours = np.rint(times[-2:] / HOUR_MS).astype(np.int64)
+        every = int(hours[-1] - hours[0]) * HOUR_MS or FUNDING_EVERY_MS
+        every = min(every, FUNDING_EVERY_MS)  # where one is missing
+        last = int(hours[-1]) * HOUR_MS
+        found[name] = float(values[-1]) / BPS * (FUNDING_EVERY_MS / every)
+        due.append(last + max(1, -(-(now_ms + 1 - last) // every)) * every)
+    return {**found, "next_ts": min(due)} if due else None

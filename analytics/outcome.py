@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from analytics.costs import FundingRates
 from analytics.machine import Event, Levels, break_rows, walk
 from analytics.series import PairSeries
 from analytics.trades import Tape, Terms, closed_rows, fill
@@ -12,7 +13,12 @@ from params import Params
 
 
 def outcome_at(
-    series: PairSeries, params: Params, *, market: Market, ts: int
+    series: PairSeries,
+    params: Params,
+    *,
+    market: Market,
+    ts: int,
+    funding: FundingRates | None = None,
 ) -> dict[str, Any] | None:
     """Return the result of entering on the row `ts` from FLAT, whatever the gates say elsewhere.
 
@@ -21,6 +27,7 @@ def outcome_at(
         params: levels, size and costs.
         market: cost defaults.
         ts: open time of the signal's row, ms.
+        funding: stored funding rates by symbol; else `params.funding_bps_8h` is assumed.
     Returns:
         `{side, exit_ts, exit_reason, net_bps, gross_bps, bars_held, paid}`, or None while the trade
         is open, the row is not in the series, or the row opens nothing.
@@ -42,7 +49,7 @@ def outcome_at(
         hi=hi,
     )
     terms = Terms.of(params, market)
-    trades = fill(found, Tape.of(series, params, None), terms, hi=hi)
+    trades = fill(found, Tape.of(series, params, funding), terms, hi=hi)
     if not len(trades) or trades.reason[0] == Event.END:
         return None
     in_bps = 1e4 / terms.notional

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analytics.costs import FundingRates
+from analytics.costs import FundingRates, newest_funding
 from analytics.decision import decide
 from analytics.gates import regime_if_flat
 from analytics.machine import Event
@@ -148,6 +148,7 @@ def snapshot(
         tests_ts=int(series.tests_ts[row]),
         warnings=warnings,
         forming=_forming(series, params, position),
+        funding=newest_funding(funding or {}, params.y, params.x, now_ms=now_ms),
     )
 
 

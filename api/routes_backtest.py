@@ -15,7 +15,7 @@ from api.responses import Json, csv_response
 from api.routes_pair import pair_body
 from model import ConfigError, Timeframe
 from params import Params
-from study import Span, run_backtest
+from study import Span, load_funding, run_backtest
 
 REFUSALS = documented(401, 404, 422, 429, 503)
 CSV = {"content": {"text/csv": {"schema": {"type": "string"}}}}
@@ -116,7 +116,13 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
 def _metrics(view: View, params: Params, services: Services) -> dict[str, Any] | None:
     if not bool(view.series.closed.any()):
         return None
-    return backtest(view.series, params, market=services.venue.market).metrics.as_dict()
+    result = backtest(
+        view.series,
+        params,
+        market=services.venue.market,
+        funding=load_funding(services.store, params),
+    )
+    return result.metrics.as_dict()
 
 
 def _at(column: Any, row: int) -> float | None:

@@ -42,6 +42,7 @@ class Feed:
         history_bars: int,
         on_batch: Callable[[Batch], object],
         stored: Stored | None = None,
+        funding_since: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
         timing: Timing | None = None,
     ) -> None:
@@ -55,6 +56,8 @@ class Feed:
             history_bars: candles per symbol and timeframe to have.
             on_batch: receives every batch on the feed's thread.
             stored: per symbol and timeframe the first and last bar stored, and their number.
+            funding_since: per symbol the time from which on funding rates are missing (futures);
+                without one, as far back as hourly candles are fetched.
             clock: local time in seconds.
             timing: intervals; the defaults are for real exchanges.
         """
@@ -67,6 +70,7 @@ class Feed:
             history_bars=history_bars,
             on_batch=on_batch,
             stored=stored or {},
+            funding_since=funding_since or {},
             clock=clock,
             timing=timing or Timing(),
         )

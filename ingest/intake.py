@@ -15,7 +15,7 @@ from ingest.liveness import Liveness
 from ingest.protocol import Ack, Ignored, Kline, Protocol, Rejected, Shutdown, StreamError, Text
 from ingest.rows import Page
 from ingest.sequencer import LooseSequencer, Sequencer
-from model import Bar, Batch, Gap, Mark, Trade
+from model import Bar, Batch, FundingRate, Gap, Mark, Trade
 
 BATCH_TRADES = 1000
 FLUSH_S = 0.05
@@ -195,6 +195,11 @@ class Intake:
         if bars:
             self.flush()
             self._emit([], (), klines=tuple(bars))
+
+    def funding(self, rates: Sequence[FundingRate]) -> None:
+        """Hand on funding rates."""
+        if rates:
+            self._on_batch(Batch([], funding=tuple(rates)))
 
     def tick(self) -> None:
         """Hand on what the clock alone closed, once per second of the exchange."""

@@ -103,6 +103,7 @@ def _warnings(session: Session, run: Run | None) -> list[str]:
         found += [f"{symbol} is not repaired: {why}" for symbol, why in errors]
         found += list(run.backfill.notes.values())
         found += list(run.history.notes.values())
+        found += list(run.funding.notes.values())
         found += list(run.revival.errors.values())
         if run.rest.budget.blocked_s:
             wait = run.rest.budget.blocked_s

@@ -20,11 +20,12 @@ from ingest.rows import (
     ExchangeInfo,
     Page,
     exchange_info,
+    funding_from_rest,
     klines_from_rest,
     trades_from_rest,
 )
 from ingest.weights import HISTORY, REPAIR, Budget
-from model import Bar, FeedError, Market, Stream, Timeframe
+from model import Bar, FeedError, FundingRate, Market, Stream, Timeframe
 from settings import Venue
 
 PAGE_ROWS = 1000
@@ -199,6 +200,14 @@ class Rest:
             weight = 1 if limit < 100 else 2 if limit < 500 else 5
         body = await self.get("/klines", params, weight, share=share)
         return klines_from_rest(body, symbol, timeframe)
+
+    async def funding_rates(self, symbol: str, start_ms: int) -> list[FundingRate]:
+        """Return the first 1000 funding rates at or after `start_ms`, ascending; futures only.
+
+        They weigh nothing, but no more than 500 requests in 5 minutes are allowed.
+        """
+        params: Params = {"symbol": symbol, "startTime": start_ms, "limit": PAGE_ROWS}
+        return funding_from_rest(await self.get("/fundingRate", params, 0, share=HISTORY), symbol)
 
     async def get(self, path: str, params: Params, weight: int, *, share: float) -> bytes:
         """Return the body of a successful answer, trying again where that may help.

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from model import Bar, DataError, Quality, Stream, SymbolInfo, Timeframe, Trade
+from model import Bar, DataError, FundingRate, Quality, Stream, SymbolInfo, Timeframe, Trade
 
 MAX_PRICE = 1e12
 MAX_QTY = 1e15
 MAX_ID = 1 << 62
+MAX_RATE = 1.0
 # 2001-09-09 to 2286-11-20: seconds and microseconds fall outside.
 MIN_TS_MS, MAX_TS_MS = 10**12, 10**13
 
@@ -184,6 +185,26 @@ def kline_bar(row: Sequence[Any], symbol: str, timeframe: Timeframe) -> Bar | No
     return Bar(
         symbol, timeframe, ts, open_, high, low, close, volume, quote, count, -1, -1, Quality.KLINE
     )
+
+
+def funding_from_rest(body: bytes, symbol: str) -> list[FundingRate]:
+    """Decode a page of fundingRate, oldest first; rows that are no rate are left out.
+
+    Raises:
+        DataError: the body is not a JSON list.
+    """
+    try:
+        rows = _any_rows(body)
+    except _UNREADABLE as error:
+        raise DataError(f"answer must be a list of funding rates, was {body[:60]!r}") from error
+    found = []
+    for row in _dicts(rows):
+        ts_ms, rate = row.get("fundingTime"), decimal(row.get("fundingRate"))
+        if type(ts_ms) is not int or not MIN_TS_MS <= ts_ms < MAX_TS_MS:
+            continue
+        if rate is not None and -MAX_RATE < rate < MAX_RATE:
+            found.append(FundingRate(symbol, ts_ms, rate))
+    return sorted(found)
 
 
 def exchange_info(body: bytes) -> ExchangeInfo:

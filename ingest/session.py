@@ -1,8 +1,8 @@
 """The parts of a feed at work together on one event loop.
 
 connections (`line`) ─frames─▶ `intake` ─batches─▶ receiver
-`backfill`, `depth`, `history` ─REST rows─▶ `intake`;  `liveness` says whom to ask and what may be
-closed, `revival` brings silent streams back
+`backfill`, `depth`, `history`, `funding` ─REST rows─▶ `intake`;  `liveness` says whom to ask and
+what may be closed, `revival` brings silent streams back
 
 What must outlive a failure (sequencers, counters, the clock) is built once; what belongs to a
 connection is built by every `run`.
@@ -17,6 +17,7 @@ from typing import Any
 from ingest.backfill import Ask, Backfill
 from ingest.backoff import delays
 from ingest.depth import Depth
+from ingest.funding import Funding
 from ingest.history import History, Stored
 from ingest.intake import Intake
 from ingest.line import Line
@@ -28,7 +29,7 @@ from ingest.roster import Roster
 from ingest.servertime import ServerTime
 from ingest.timing import Timing
 from ingest.weights import BACKGROUND
-from model import Batch, Gap, Mark, Stream, Timeframe
+from model import Batch, Gap, Mark, Market, Stream, Timeframe
 from settings import Venue
 
 STREAMS_PER_CONNECTION = 200
@@ -54,6 +55,13 @@ class Run:
             on_bars=intake.klines,
             delay_s=timing.seam_s,
             settle_s=timing.settle_s,
+        )
+        self.funding = Funding(
+            rest,
+            since=session.funding_since,
+            hours=session.history_bars,
+            on_rates=intake.funding,
+            timing=timing,
         )
         self.revival = Revival(
             protocol, rest, intake, liveness, self.lines, timing=timing, spawn=self.spawn
@@ -105,11 +113,13 @@ class Session:
         history_bars: int,
         on_batch: Callable[[Batch], object],
         stored: Stored,
+        funding_since: Mapping[str, int],
         clock: Callable[[], float],
         timing: Timing,
     ) -> None:
         self.venue, self.stream, self.timing = venue, stream, timing
         self.history_bars = history_bars
+        self.funding_since = dict(funding_since)
         self._clock, self._stored, self._marks = clock, stored, marks
         self.protocol = Protocol(venue.market, stream)
         self.time = ServerTime(clock)
@@ -168,6 +178,8 @@ class Session:
         run.spawn(self._keep_learning(run))
         run.spawn(run.history.run_seams())
         run.spawn(self._load(run))
+        if self.venue.market is Market.FUTURES:
+            run.spawn(run.funding.run(self.roster.known))
         if self.protocol.has_gapless_ids:
             run.spawn(run.backfill.run())
         self._open_lines(run, self.roster.known())

@@ -21,6 +21,8 @@ class Timing:
         seam_s: how long after a bucket's end its candle is final.
         settle_s: how long a gap that was given up may still change before its candles are fetched.
         gap_grace_s: how long a gap may fill itself before it is asked for over REST.
+        funding_pause_s: wait between two requests for funding rates, of which 500 are allowed in
+            5 minutes. funding_late_s: how long after a full hour its rates are asked for.
         absent_retry_s: wait before ids the exchange did not return are asked for again.
     """
 
@@ -43,3 +45,5 @@ class Timing:
     settle_s: float = 5.0
     gap_grace_s: float = 0.3
     absent_retry_s: float = 0.5
+    funding_pause_s: float = 0.7
+    funding_late_s: float = 20.0

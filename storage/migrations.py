@@ -30,7 +30,11 @@ def _add_alerts_and_ledger(connection: Connection) -> None:
     _create_views(connection)
 
 
-STEPS: Mapping[int, Step] = {1: _add_alerts_and_ledger}
+def _add_funding_rates(connection: Connection) -> None:
+    schema.funding_rates.create(connection)
+
+
+STEPS: Mapping[int, Step] = {1: _add_alerts_and_ledger, 2: _add_funding_rates}
 MIGRATION_LOCK = 0x50414952
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from model import Quality
 from storage.codec import RAW, TAG_BITS, TAG_MASK
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x50414952  # "PAIR": marks a SQLite file as ours
 VENUE_STREAM = ""
 
@@ -242,6 +242,18 @@ first_closed = Table(
     _real("quote_volume"),
     _whole("trades"),
     _whole("quality", SmallInteger),
+    sqlite_with_rowid=False,
+)
+
+# Since version 3.
+
+# What holders of a perpetual future paid at `ts`, as a fraction of the notional; of the venue.
+funding_rates = Table(
+    "funding_rates",
+    metadata,
+    _key("series_id", Integer),
+    _key("ts"),
+    _real("rate"),
     sqlite_with_rowid=False,
 )
 

@@ -12,7 +12,18 @@ from typing import Self
 from sqlalchemy import exists, select
 from sqlalchemy.exc import DBAPIError
 
-from model import BarRows, Gap, Mark, StorageError, Stream, SymbolInfo, Timeframe
+from model import (
+    BarRows,
+    Floats,
+    FundingRate,
+    Gap,
+    Ints,
+    Mark,
+    StorageError,
+    Stream,
+    SymbolInfo,
+    Timeframe,
+)
 from storage import readers
 from storage.access import Access
 from storage.alerts import Alerts
@@ -20,6 +31,7 @@ from storage.committer import Committer, file_bytes, postgres_bytes
 from storage.configuration import Configuration
 from storage.coverage import Coverage, read_timeline
 from storage.database import connect_database, explain
+from storage.funding import read_funding, write_funding
 from storage.ledger import Ledger
 from storage.retention import Retain
 from storage.schema import bars, series, sources
@@ -156,6 +168,17 @@ class Store:
         kept = list(infos)
         series_of = self.access.committer.series_of
         self.access.enqueue(lambda connection: write_symbols(connection, kept, series_of))
+
+    def funding(self, symbols: Iterable[str]) -> dict[str, tuple[Ints, Floats]]:
+        """Return times (ms, ascending) and funding rates (fractions) of the symbols with any."""
+        with self.access.reading() as connection:
+            return read_funding(connection, self.access.all_ids(connection), symbols)
+
+    def put_funding(self, rates: Iterable[FundingRate]) -> None:
+        """Store funding rates of futures, without waiting; a known time takes the new rate."""
+        kept = list(rates)
+        series_of = self.access.committer.series_of
+        self.access.enqueue(lambda connection: write_funding(connection, kept, series_of))
 
     def coverage(self) -> list[Coverage]:
         """Return what is stored per symbol, timeframe and source (own trades, klines, imports)."""

@@ -17,6 +17,7 @@ class Venue:
         self.book = BarBook(symbols, rows=rows)
         self.now_ms = T0
         self.feed = "live"
+        self.funding: dict = {}
 
     def symbol_info(self, symbol: str) -> SymbolInfo:
         return SymbolInfo(symbol, 0.01, 0.001)

@@ -32,6 +32,7 @@ class FakeRest:
     Attributes:
         trades: all that ever happened, ascending. void: ids whose row says price 0.
         hidden: ids the exchange has lost. oldest_ms: trades before it are not served.
+        late_ms: how much later than the full hour funding is stamped.
         answers: what to answer next instead, popped from the front: a response or None.
         asked: (path, params) of every request.
     """
@@ -43,6 +44,7 @@ class FakeRest:
         self.hidden: set[int] = set()
         self.oldest_ms = 0
         self.page_rows = 1000
+        self.late_ms = 3
         self.answers: list[httpx.Response | Exception | None] = []
         self.asked: list[tuple[str, dict[str, str]]] = []
 
@@ -130,6 +132,14 @@ class FakeRest:
             assert end - start < 3_600_000, "the exchange refuses more than an hour"
             return [trade for trade in known if start <= trade.ts_ms <= end][:limit]
         return known[-limit:]
+
+    def _fundingRate(self, params: dict[str, str]) -> list[dict[str, Any]]:
+        every, start, now_ms = 8 * 3_600_000, int(params["startTime"]), self.clock.now_ms
+        due = range(-(-(start - self.late_ms) // every) * every + self.late_ms, now_ms + 1, every)
+        return [
+            {"symbol": params["symbol"], "fundingTime": ts, "fundingRate": f"{ts % 97 / 1e6:.8f}"}
+            for ts in due[: int(params["limit"])]
+        ]
 
     def _klines(self, params: dict[str, str]) -> list[list[Any]]:
         tf_ms = Timeframe(params["interval"]).ms

@@ -8,9 +8,11 @@ from analytics.costs import (
     expected_funding_bps,
     fill_rates,
     funding_rows,
+    newest_funding,
     trading_cost_bps,
+    with_rates,
 )
-from model import Market, Timeframe
+from model import FundingRate, Market, Timeframe
 from params import Params
 from tests.series_builder import START_MS
 
@@ -83,3 +85,41 @@ def test_expected_funding_by_hand():
         timeframe=Timeframe.H1,
     )
     assert got == pytest.approx([1.0, -1.0, 0.0, 0.0])
+
+
+DAY = 1_704_067_200_000  # 2024-01-01
+
+
+def rates_of(*rows):
+    return with_rates({}, [FundingRate(*row) for row in rows])
+
+
+def test_with_rates_adds_in_order_and_leaves_the_old_mapping_alone():
+    before = rates_of(("Y", 10, 1.0), ("X", 10, 2.0))
+    after = with_rates(before, [FundingRate("Y", 30, 3.0), FundingRate("Y", 20, 4.0)])
+    assert after["Y"][0].tolist() == [10, 20, 30]
+    assert after["Y"][1].tolist() == [1.0, 4.0, 3.0]
+    assert before["Y"][0].tolist() == [10]
+    assert after["X"] is before["X"]
+
+
+def test_newest_funding_is_the_last_rate_in_bps_and_the_next_full_hour_due():
+    """Times come some ms late; the next one is due 8 h after the hour they stand for."""
+    known = rates_of(("Y", DAY + 3, 2e-4), ("Y", DAY + 8 * HOUR + 7, 1e-4), ("X", DAY, -5e-5))
+    found = newest_funding(known, "Y", "X", now_ms=DAY + 9 * HOUR)
+    assert found["y_bps"] == pytest.approx(1.0)
+    assert found["x_bps"] == pytest.approx(-0.5)
+    assert found["next_ts"] == DAY + 16 * HOUR
+
+
+def test_newest_funding_of_a_symbol_due_every_four_hours_is_scaled_to_eight():
+    known = rates_of(("Y", DAY, 1e-4), ("Y", DAY + 4 * HOUR + 2, 1e-4), ("X", DAY, 1e-4))
+    found = newest_funding(known, "Y", "X", now_ms=DAY + 5 * HOUR)
+    assert found == pytest.approx({"y_bps": 2.0, "x_bps": 1.0, "next_ts": DAY + 8 * HOUR})
+
+
+def test_newest_funding_of_an_old_rate_names_a_time_to_come():
+    found = newest_funding(rates_of(("Y", DAY, 1e-4)), "Y", "X", now_ms=DAY + 100 * HOUR)
+    assert found["next_ts"] == DAY + 104 * HOUR
+    assert np.isnan(found["x_bps"])
+    assert newest_funding(rates_of(("Y", DAY, 1e-4)), "Z", "X", now_ms=DAY) is None

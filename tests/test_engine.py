@@ -155,3 +155,37 @@ def test_calibration_is_pinned_so_that_it_does_not_slide_with_the_window():
     after = engine.view(rule).series
     assert after.ts[0] > before.ts[0]
     assert after.beta[-1] == before.beta[-1]
+
+
+def test_a_new_funding_rate_counts_at_the_next_tick_though_no_bar_closed(engine, venue):
+    """The record of past entries is made anew with it, and the card shows it."""
+    rule = Params(gates=("warm",), entry=1.0)
+    before = engine.view(rule).snapshot
+    assert before.funding is None
+    venue.funding = {
+        symbol: (np.array([T0 + i * 60_000 + 3 for i in range(400)]), np.full(400, rate))
+        for symbol, rate in (("BTCUSDT", 2e-2), ("ETHUSDT", 1e-4))
+    }
+    venue.now_ms += 250
+    engine.wake()
+    after = engine.view(rule).snapshot
+    assert after.ts == before.ts
+    assert after.zscore == before.zscore
+    assert after.funding["x_bps"] == pytest.approx(1.0)
+    assert after.funding["next_ts"] > venue.now_ms
+    assert after.decision.record.n == before.decision.record.n
+    assert after.decision.record.k != before.decision.record.k
+
+
+def test_the_judgement_is_kept_while_rates_and_bars_are_the_same(engine, venue):
+    rule = Params()
+    venue.funding = {"BTCUSDT": (np.array([T0]), np.array([1e-4]))}
+    engine.view(rule)
+    judged = engine._entries[rule].judged
+    venue.now_ms += 2000
+    engine.view(rule)
+    assert engine._entries[rule].judged is judged
+    venue.funding = dict(venue.funding)
+    venue.now_ms += 2000
+    engine.view(rule)
+    assert engine._entries[rule].judged is not judged

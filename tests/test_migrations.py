@@ -21,6 +21,7 @@ SINCE_2 = (
     *("alert_rules", "alert_states", "alert_events", "deliveries", "decisions", "fresh_rows"),
     "first_closed",
 )
+SINCE_3 = ("funding_rates",)
 
 
 @pytest.fixture
@@ -85,8 +86,8 @@ def test_migrate_from_version_1_gives_what_a_new_database_has(old_file, tmp_path
         plain.close()
     migrated, new = ([row[:2] for row in found] for found in shapes)
     assert migrated == new
-    only_new = dict(row[1:] for row in shapes[1] if row[1] in SINCE_2)
-    assert only_new == dict(row[1:] for row in shapes[0] if row[1] in SINCE_2)
+    only_new = dict(row[1:] for row in shapes[1] if row[1] in SINCE_2 + SINCE_3)
+    assert only_new == dict(row[1:] for row in shapes[0] if row[1] in SINCE_2 + SINCE_3)
 
 
 def test_migrate_from_version_1_keeps_every_row(old_file, open_store):
@@ -110,9 +111,21 @@ def test_migrate_from_version_1_on_any_database(connection, database):
     with connection.begin():
         for name in ("readable_trades", "readable_bars"):
             connection.exec_driver_sql(f"DROP VIEW {name}")
-        for name in SINCE_2:
+        for name in SINCE_2 + SINCE_3:
             connection.exec_driver_sql(f"DROP TABLE {name}")
         connection.exec_driver_sql("UPDATE schema_version SET version = 1")
+    migrate(connection, database)
+    assert shape(connection) == new
+
+
+def test_migrate_from_version_2_on_any_database(connection, database):
+    migrate(connection, database)
+    new = shape(connection)
+    connection.rollback()
+    with connection.begin():
+        for name in SINCE_3:
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+        connection.exec_driver_sql("UPDATE schema_version SET version = 2")
     migrate(connection, database)
     assert shape(connection) == new
 

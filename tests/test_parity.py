@@ -30,7 +30,7 @@ class LiveDay:
 
     def __init__(self, store, rule):
         self.store, self.rule = store, rule
-        self.source = SimpleNamespace(market=Market.SPOT)
+        self.source = SimpleNamespace(market=Market.SPOT, funding={})
         self.row = FIRST
 
     def bars(self, symbol, timeframe, *, limit, include_open=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model import Batch, Mark, Quality, StorageError, Stream, SymbolInfo, Timeframe
+from model import Batch, FundingRate, Mark, Quality, StorageError, Stream, SymbolInfo, Timeframe
 from storage.committer import StoreClosedError
 from storage.store import Store
 from tests.storage_rows import kline, put, stored, trade
@@ -236,3 +236,22 @@ def test_wal_is_started_over_though_there_is_never_a_moment_without_a_reader(
     wait_until(is_small)
     stopping.set()
     relay.join(10)
+
+
+def test_funding_rates_come_back_as_columns_and_a_known_time_takes_the_new_rate(store):
+    store.put_funding([FundingRate("ETHUSDT", 30, 1e-4), FundingRate("BTCUSDT", 20, -0.00012345)])
+    store.put_funding([FundingRate("BTCUSDT", 10, 3e-4), FundingRate("BTCUSDT", 20, 2e-4)])
+    wait_until(lambda: len(store.funding(["BTCUSDT"]).get("BTCUSDT", ([], []))[0]) == 2)
+    found = store.funding(["BTCUSDT", "ETHUSDT", "SOLUSDT"])
+    columns = {symbol: (ts.tolist(), rate.tolist()) for symbol, (ts, rate) in found.items()}
+    assert columns == {"BTCUSDT": ([10, 20], [3e-4, 2e-4]), "ETHUSDT": ([30], [1e-4])}
+
+
+def test_funding_rates_are_the_venues_whatever_the_stream(url, open_store):
+    first = open_store(url, venue="binance-futures", stream=Stream.AGG_TRADE)
+    first.writer.start()
+    first.put_funding([FundingRate("BTCUSDT", 10, 3e-4)])
+    first.close()
+    other_stream = open_store(url, venue="binance-futures", stream=Stream.TRADE)
+    assert other_stream.funding(["BTCUSDT"])["BTCUSDT"][1].tolist() == [3e-4]
+    assert open_store(url, venue="binance-spot").funding(["BTCUSDT"]) == {}

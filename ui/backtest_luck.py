@@ -31,6 +31,7 @@ def draw(parts: Parts, params: Params, span: Span) -> None:
             draws=int(draws),
             start_ms=span.start_ms,
             end_ms=span.end_ms,
+            funding=found.funding,
             on_progress=lambda done, total: progress.report(done, total, f"{done} of {total}"),
             is_cancelled=progress.is_cancelled,
         )

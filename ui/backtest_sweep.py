@@ -10,7 +10,7 @@ import streamlit as st
 import csvtext
 from analytics.sweep import SweepResult, sweep
 from params import Params
-from study import Span
+from study import Span, load_funding
 from ui import charts, downloads, jobs, presets, search, text
 from ui.frame import guarded
 from ui.numbers import number
@@ -39,6 +39,7 @@ def draw(parts: Parts, params: Params, span: Span) -> None:
             market=parts.market,
             start_ms=span.start_ms,
             end_ms=span.end_ms,
+            funding=load_funding(parts.store, params),
             tried_before=before,
             runner=parts.services.workers,
             on_progress=lambda done, total: progress.report(done, total, f"{done} of {total}"),

@@ -8,7 +8,7 @@ import streamlit as st
 
 from analytics.walkforward import WalkForward, walk_forward
 from params import Params
-from study import Span
+from study import Span, load_funding
 from ui import backtest_charts, charts, jobs, search, text
 from ui.frame import guarded
 from ui.numbers import moment, number
@@ -40,6 +40,7 @@ def draw(parts: Parts, params: Params, span: Span) -> None:
             runner=parts.services.workers,
             start_ms=span.start_ms,
             end_ms=span.end_ms,
+            funding=load_funding(parts.store, params),
             on_progress=lambda done, total: progress.report(done, total, f"{done} of {total}"),
             is_cancelled=progress.is_cancelled,
         )

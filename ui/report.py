@@ -43,6 +43,16 @@ def bars_used(study: Study) -> bytes:
     return b"".join(bars_csv([study.bars_y, study.bars_x]))
 
 
+def funding_used(study: Study) -> bytes:
+    """Both legs' stored funding rates as CSV."""
+    columns: dict[str, list[Any]] = {"symbol": [], "ts": [], "rate": []}
+    for symbol, (times, rates) in study.funding.items():
+        columns["symbol"] += [symbol] * len(times)
+        columns["ts"] += times.tolist()
+        columns["rate"] += rates.tolist()
+    return csvtext.table(columns)
+
+
 def bundle(study: Study, result: BacktestResult, *, is_simulated: bool) -> bytes:
     """Return a zip of everything about a run."""
 
@@ -67,6 +77,8 @@ def bundle(study: Study, result: BacktestResult, *, is_simulated: bool) -> bytes
         archive.writestr(name("backtest_pnl", "csv"), csvtext.table(result.trade_columns))
         archive.writestr(name("backtest_equity", "csv"), csvtext.table(result.equity.columns))
         archive.writestr(name("bars_used", "csv"), bars_used(study))
+        if study.funding:
+            archive.writestr(name("funding_used", "csv"), funding_used(study))
         archive.writestr("report.html", page(study, result, is_simulated=is_simulated))
     return out.getvalue()
 

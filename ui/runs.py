@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.backtest import BacktestResult, backtest
+from analytics.costs import FundingRates
 from analytics.series import PairSeries, TestCache, analyse
 from model import Bars, ConfigError
 from params import Params
-from study import Span, load_pair
+from study import Span, load_funding, load_pair
 from ui.parts import Parts
 
 KEPT = 6
@@ -48,13 +49,14 @@ _analysing = threading.Lock()  # a cache of tests serves one thread at a time
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A pair over a span: its bars and every number on them."""
+    """A pair over a span: its bars and every number on them, and the funding rates stored."""
 
     params: Params
     span: Span
     bars_y: Bars
     bars_x: Bars
     series: PairSeries
+    funding: FundingRates
 
 
 def newest(parts: Parts, params: Params) -> int:
@@ -83,7 +85,7 @@ def study(parts: Parts, params: Params, span: Span) -> Study:
     cache: TestCache = _tests.get((*tests, params.test_window), TestCache)
     with _analysing:
         series = analyse(bars_y, bars_x, params, cache=cache)
-    return Study(params, span, bars_y, bars_x, series)
+    return Study(params, span, bars_y, bars_x, series, load_funding(parts.store, params))
 
 
 def run(parts: Parts, params: Params, span: Span) -> tuple[Study, BacktestResult]:
@@ -95,5 +97,6 @@ def run(parts: Parts, params: Params, span: Span) -> tuple[Study, BacktestResult
         market=parts.market,
         start_ms=span.start_ms,
         end_ms=span.end_ms,
+        funding=found.funding,
     )
     return found, result

@@ -98,6 +98,14 @@ class PositionRow(Part):
     net_pnl: float | None
 
 
+class FundingRow(Part):
+    """Newest funding rates of the legs, bps of the notional per 8 hours: longs pay shorts."""
+
+    y_bps: float | None
+    x_bps: float | None
+    next_ts: int = Field(description="when the next one of either leg is due")
+
+
 class PairNumbers(Answer):
     """The newest numbers of a pair."""
 
@@ -125,6 +133,7 @@ class PairNumbers(Answer):
     ols: OlsFit
     position: PositionRow
     decision: DecisionRow
+    funding: FundingRow | None = Field(description="futures, once a rate is known; else null")
 
 
 class SeriesAnswer(Answer):

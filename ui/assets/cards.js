@@ -101,9 +101,10 @@ const CARDS = [
 
 const FUNDING = {
   id: "funding", title: () => "Funding 8 h", unit: "bps", anchor: "backtest",
-  help: "Funding rate of the perpetual futures, Y and X.",
+  help: "Newest funding rate of Y: longs pay shorts. Below it X's, and when the next one is due.",
   value: (v) => v.state.snapshot?.funding?.y_bps, show: (f) => format.number(f, 2, { sign: true }),
-  note: (v) => `X ${format.number(v.state.snapshot?.funding?.x_bps, 2, { sign: true })} bps`,
+  note: (v) => `X ${format.number(v.state.snapshot?.funding?.x_bps, 2, { sign: true })}, next ${
+    format.time(v.state.snapshot?.funding?.next_ts, v.isLocal, { ms: false }).slice(0, 5)}`,
 };
 
 export class Cards {
