@@ -1,4 +1,4 @@
-"""Funding rates of perpetual futures, stored: three a day per symbol, of the venue, kept for good."""
+"""Funding rates of perpetual futures as stored: a few a day per symbol, of the venue, kept."""
 
 from collections.abc import Iterable, Mapping
 
