@@ -20,7 +20,7 @@ from api.app import create_api
 from api.parameters import strategy_parameters
 from api.prometheus import exposition
 from api.routes_market import summary
-from model import ConfigError, StorageError, Timeframe
+from model import ConfigError, FundingRate, StorageError, Timeframe
 from params import GATES, Params
 from storage.coverage import Coverage
 from storage.ledger import DecisionRow
@@ -34,6 +34,7 @@ from tests.api_fakes import (
     make_snapshot,
 )
 from tests.series_builder import random_series
+from tests.waiting import wait_until
 
 # The notification library still imports a module Python 3.13 removes.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -357,6 +358,31 @@ def test_no_data_yet_is_said_not_failed(fresh):
         body = json_of(client.get(f"/api/{path}"))
         assert body["simulated"] is True
     assert json_of(client.get("/api/pair"))["zscore"] is None
+
+
+def test_funding_is_null_until_known_and_then_has_both_legs(fresh):
+    services, client = fresh
+    assert json_of(client.get("/api/pair"))["funding"] is None
+    due = {"y_bps": 1.25, "x_bps": math.nan, "next_ts": START_MS}
+    snapshot = make_snapshot(Params(), funding=due)
+    services.engine.view(Params())
+    object.__setattr__(services.engine.views[Params()], "snapshot", snapshot)
+    body = json_of(client.get("/api/pair"))
+    schemas.PairNumbers.model_validate(body, strict=True)
+    assert body["funding"] == {"y_bps": 1.25, "x_bps": None, "next_ts": START_MS}
+
+
+def test_the_combined_route_pays_stored_funding(fresh):
+    services, client = fresh
+    url = "/api/analytics/pair?entry_z=1&window=20&gates=warm&max_hold=500&exit=0&stop=0"
+    before = json_of(client.get(url))["backtest"]["costs"]
+    ts = services.engine.views[next(iter(services.engine.views))].series.ts
+    services.store.put_funding([FundingRate("BTCUSDT", int(at), 1e-3) for at in ts])
+    wait_until(lambda: services.store.funding(["BTCUSDT"]))
+    after = json_of(client.get(url))["backtest"]["costs"]
+    assert before["funding"] == 0
+    assert after["funding"] != 0
+    assert after["fees"] == before["fees"]
 
 
 def test_scan_ranks_every_pair(fresh):
