@@ -8,7 +8,6 @@ to another.
 
 import importlib
 import logging
-import os
 import socket
 import threading
 from collections import deque
@@ -18,7 +17,7 @@ from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 from analytics.pieces import Pieces, Threads
 
@@ -46,7 +45,7 @@ class Workers:
     def __init__(self, address: str | None = None, *, jobs: int | None = None) -> None:
         """Use the scheduler at `address`, if given; else `jobs` cores here, all by default."""
         self._address = address
-        self._jobs = jobs or len(os.sched_getaffinity(0))
+        self._jobs = jobs or cpu_count()
         self._lock = threading.Lock()
         self._client: Any = None
         self.note = ""
