@@ -1,9 +1,10 @@
 """Kernels ready before anybody waits: compiled in processes of their own, then loaded here.
 
 From an empty cache the compiler works for tens of seconds and would hold the interpreter, and with
-it the feed and the pages, all that time. So the halves of `analytics.warm` fill the cache side by
-side in two processes, and this process loads the result in about a second. Until then the engine
-publishes prices, and says what it is waiting for.
+it the feed and the pages, all that time. So the parts of `analytics.warm` that the first numbers
+need fill the cache side by side in two processes, and this process loads the result in about a
+second. Until then the engine publishes prices, and says what it is waiting for. What only a
+backtest needs comes after.
 """
 
 import logging
@@ -11,9 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from analytics.warm import PARTS, warm_kernels
+from analytics.warm import FIRST, PARTS, warm_kernels
 
 log = logging.getLogger(__name__)
 
@@ -45,21 +47,26 @@ class Warming:
     def _run(self) -> None:
         began = time.monotonic()
         try:
-            if not is_cached():
-                self._compile()
-            if not self._stopping.is_set():
-                warm_kernels()
-                log.info("numbers ready after %.1f s", time.monotonic() - began)
+            is_compiled = is_cached()
+            for parts in (FIRST, [part for part in PARTS if part not in FIRST]):
+                if not is_compiled:
+                    self._compile(parts)
+                if self._stopping.is_set():
+                    return
+                warm_kernels(parts)
+                if not self.ready.is_set():
+                    log.info("numbers ready after %.1f s", time.monotonic() - began)
+                    self.ready.set()
         except Exception:
             # Not fatal: a kernel that is not ready compiles when it is first called.
             log.exception("preparing the kernels failed; the first numbers will take longer")
         finally:
             self.ready.set()
 
-    def _compile(self) -> None:
-        log.info("compiling the numbers, once for this version and machine")
+    def _compile(self, parts: Sequence[str]) -> None:
+        log.info("compiling %s, once for this version and machine", " and ".join(parts))
         command = [sys.executable, "-m", "analytics.warm"]
-        self._compilers = [subprocess.Popen([*command, part], cwd=HERE) for part in PARTS]
+        self._compilers = [subprocess.Popen([*command, part], cwd=HERE) for part in parts]
         for process in self._compilers:
             process.wait(TIMEOUT_S)
 

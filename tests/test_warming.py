@@ -43,12 +43,12 @@ def test_source_newer_than_its_compiled_index_is_not_cached(tmp_path):
 
 
 @pytest.mark.slow
-def test_both_halves_leave_every_kernel_compiled():
+def test_all_parts_leave_every_kernel_compiled():
     for part in PARTS:
         warm_part(part)
     assert is_cached()
 
 
-def test_unknown_half_is_refused():
-    with pytest.raises(ValueError, match="part must be one of numbers, rules, was x"):
+def test_unknown_part_is_refused():
+    with pytest.raises(ValueError, match="part must be one of numbers, tests, backtests, was x"):
         warm_part("x")
