@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 
 import httpx
@@ -162,7 +163,7 @@ def test_scanner_opens_the_pair_that_is_clicked(page, server):
     cell = chart.locator(".scatterlayer .points path").last.bounding_box()
     page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
     page.wait_for_function("window.__live && window.__live.updates > 1", timeout=SLOW_MS)
-    assert "y=" in page.url or "x=" in page.url
+    expect(page).to_have_url(re.compile("[?&][yx]="), timeout=SLOW_MS)
 
 
 def test_rule_is_made_the_running_one(page, server):
