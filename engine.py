@@ -275,9 +275,10 @@ class Engine:
                 bars_y, bars_x = self._legs(params, self._rows_of(params))
                 entry.view = self._unready(params, unknown(bars_y, bars_x, params))
                 return entry.view
-            series = self._newest(params, entry)
+            series, closed = self._newest(params, entry)
             entry.view = self._view_of(params, entry, series, status)
-            entry.version = version
+            # Only now: what failed on the way must not pass for a view of these closed rows.
+            entry.version, entry.closed = version, closed
             return entry.view
 
     def _rows_of(self, params: Params) -> int:
@@ -291,8 +292,11 @@ class Engine:
         book, timeframe = self.source.book, params.timeframe
         return book.closed_version(params.y, timeframe), book.closed_version(params.x, timeframe)
 
-    def _newest(self, params: Params, entry: _Entry) -> PairSeries:
-        """Every number on the newest rows; only the forming ones are made anew if that will do."""
+    def _newest(self, params: Params, entry: _Entry) -> tuple[PairSeries, tuple[int, int]]:
+        """Every number on the newest rows, and the closed versions it is of.
+
+        Only the forming rows are made anew if that will do.
+        """
         closed, used = self._closed(params), entry.pinned or params
         if entry.view is not None and entry.closed == closed:
             legs = self._legs(params, tail_bars(used))
@@ -300,8 +304,8 @@ class Engine:
             if self._closed(params) == closed:
                 series = extend(entry.view.series, *legs, used, entry.cache)
                 if series is not None:
-                    return series
-        entry.closed, entry.judged = closed, None
+                    return series, closed
+        entry.judged = None
         legs = self._legs(params, self._rows_of(params))
         series = analyse(*legs, used, cache=entry.cache)
         if entry.pinned is None:
@@ -310,7 +314,7 @@ class Engine:
                 # Once more under the pinned rule: the cache then keeps what was fitted on these
                 # rows when they slide out of the window.
                 series = analyse(*legs, entry.pinned, cache=entry.cache)
-        return series
+        return series, closed
 
     def _unready(self, params: Params, series: PairSeries) -> PairView:
         self._seq += 1

@@ -136,3 +136,27 @@ def test_row_of_a_leg_that_may_still_trade_is_not_closed():
     view = engine.view(Params())
     assert view.series.closed[-3:].tolist() == [True, False, False]
     assert view.snapshot.ts == minute - 60_000
+
+
+def test_tick_that_failed_leaves_no_view_of_rows_it_did_not_take_in(monkeypatch):
+    """A row comes far back, and the tick that takes it in fails: the next one does it again."""
+    venue = Venue(*LEGS, rows=900)
+    venue.fill(700)
+    engine = Engine(venue, Params(), rows=800, clock=lambda: venue.now_ms / 1000)
+    engine._evaluate(Params())
+    late = [Trade(symbol, 1, 100.0, 1.0, T0 - 1000, False) for symbol in LEGS]
+    venue.book.apply(Batch(late, closed_ms=dict.fromkeys(LEGS, venue.now_ms)))
+    engine.wake()
+    with monkeypatch.context() as broken:
+        broken.setattr(engine_module, "snapshot", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            engine._evaluate(Params())
+    venue.now_ms += 200
+    engine.wake()
+    view = engine._evaluate(Params())
+    legs = [engine.bars(symbol, Params().timeframe, limit=1000) for symbol in LEGS]
+    assert len(view.series) == len(analyse(*legs, Params()))
+    pinned = engine._entries[Params()].pinned
+    assert pinned is not None
+    closed = [venue.book.closed_version(symbol, Params().timeframe) for symbol in LEGS]
+    assert list(engine._entries[Params()].closed or ()) == closed
