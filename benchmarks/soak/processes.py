@@ -64,14 +64,15 @@ class Process:
 
 
 class Exchange(Process):
-    """`python -m simulator` on a free port."""
+    """`python -m simulator` on a free port, at `rate` trades a second or at its own."""
 
-    def __init__(self, folder: Path, *, rate: float, market: str = "spot") -> None:
+    def __init__(self, folder: Path, *, rate: float | None = None, market: str = "spot") -> None:
         self.port, self.market, self.rate = free_port(), market, rate
         super().__init__(
             [
                 *("-m", "simulator", "--port", str(self.port), "--market", market),
-                *("--rate", str(rate), "--seed", str(SEED), "--symbols", ",".join(SYMBOLS)),
+                *("--seed", str(SEED), "--symbols", ",".join(SYMBOLS)),
+                *(() if rate is None else ("--rate", str(rate))),
             ],
             folder / "simulator.log",
         )
