@@ -1,17 +1,19 @@
 """One rule, traded over a pair's past with both legs, all costs and no look ahead."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from analytics.costs import FundingRates
+from analytics.equity import drawdown, equity, mark
 from analytics.machine import Event
 from analytics.metrics import Metrics, measure
-from analytics.rule import Play, mark, marks, play
+from analytics.rule import Play, mark_at, marks, play
 from analytics.series import PairSeries
-from analytics.sharpe import DRAWS, SEED
-from analytics.trades import COLUMNS, Trades, closed_rows, equity, fill
+from analytics.sharpe import DRAWS, SEED, hourly_changes
+from analytics.trades import COLUMNS, Trades, closed_rows, fill
 from model import ConfigError, Floats, Ints, Market
 from params import Params
 
@@ -49,7 +51,7 @@ class Equity:
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BacktestResult:
     """A run and everything needed to repeat it.
 
@@ -63,10 +65,18 @@ class BacktestResult:
     hi: int
     metrics: Metrics
     trades: Trades
-    equity: Equity
     seed: int
     series: PairSeries = field(repr=False)
     played: Play = field(repr=False)
+
+    @cached_property
+    def equity(self) -> Equity:
+        """The curve, written out when it is first asked for: the metrics do without."""
+        lo, hi, series, capital = self.lo, self.hi, self.series, self.params.capital
+        tape, terms = self.played.tape, self.played.terms
+        gross, net = equity(self.trades, tape, terms, lo=lo, hi=hi, capital=capital)
+        prices = series.price_y[lo:hi], series.price_x[lo:hi]
+        return Equity(series.ts[lo:hi], gross, net, drawdown(net, capital), capital, *prices)
 
     @property
     def trade_columns(self) -> dict[str, list[Any]]:
@@ -81,7 +91,7 @@ class BacktestResult:
         trades = self.trades
         if len(trades) and trades.reason[-1] == Event.END:
             side = int(trades.side[-1])
-            out.append(mark(self.series, int(trades.exit_row[-1]), "end", side))
+            out.append(mark_at(self.series, int(trades.exit_row[-1]), "end", side))
         return out
 
     def trade_rows(self) -> list[dict[str, Any]]:
@@ -140,35 +150,30 @@ def settle(
     seed: int = SEED,
 ) -> BacktestResult:
     """Return the result of a rule already played: fills, equity and metrics."""
-    lo, hi = played.lo, played.hi
-    trades = fill(played.walk, played.tape, played.terms, hi=hi)
-    gross, net = equity(trades, played.tape, played.terms, lo=lo, hi=hi, capital=params.capital)
-    ts, price_y, price_x = series.ts[lo:hi], series.price_y[lo:hi], series.price_x[lo:hi]
-    metrics, drawdown = measure(
+    lo, hi, capital = played.lo, played.hi, params.capital
+    tape, terms = played.tape, played.terms
+    trades = fill(played.walk, tape, terms, hi=hi)
+    marked = mark(trades, tape, terms, lo=lo, hi=hi, capital=capital)
+    trades = replace(trades, mae=marked.worst, mfe=marked.best)
+    ts, hourly = series.ts[lo:hi], None
+    if draws and len(trades):
+        net = equity(trades, tape, terms, lo=lo, hi=hi, capital=capital)[1]
+        hourly = hourly_changes(ts, net, capital)
+    metrics = measure(
         ts=ts,
         timeframe_ms=params.timeframe.ms,
-        capital=params.capital,
-        notional=played.terms.notional,
+        capital=capital,
+        notional=terms.notional,
         trades=trades,
-        gross=gross,
-        net=net,
-        price_y=price_y,
-        price_x=price_x,
+        gross=marked.gross,
+        net=marked.net,
+        price_y=series.price_y[lo:hi],
+        price_x=series.price_x[lo:hi],
+        hourly=hourly,
         draws=draws,
         seed=seed,
     )
-    return BacktestResult(
-        params,
-        market,
-        lo,
-        hi,
-        metrics,
-        trades,
-        Equity(ts, gross, net, drawdown, params.capital, price_y, price_x),
-        seed,
-        series,
-        played,
-    )
+    return BacktestResult(params, market, lo, hi, metrics, trades, seed, series, played)
 
 
 def row_range(series: PairSeries, start_ms: int | None, end_ms: int | None) -> tuple[int, int]:

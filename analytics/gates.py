@@ -19,18 +19,19 @@ from params import GATES, GateName, Params
 MIN_RATIO, MAX_RATIO = 0.1, 10.0
 
 
-def candidates(zscore: Floats, levels: Levels) -> Flags:
+def candidates(zscore: Floats, levels: Levels) -> Ints:
     """Return the rows on which the machine may look at the gates at all.
 
     Args:
         zscore: (n,) standardised spread.
     Returns:
-        (n,) True where |z|, or with re-entry the |z| of the row before, is at the entry or beyond.
+        (m,) row numbers, ascending, where |z|, or with re-entry the |z| of the row before, is at
+        the entry or beyond.
     """
-    beyond: Flags = np.abs(zscore) >= levels.entry
-    if levels.is_reentry and len(beyond):
-        beyond = np.concatenate(([False], beyond[:-1]))
-    return beyond
+    rows = np.flatnonzero((zscore >= levels.entry) | (zscore <= -levels.entry))
+    if levels.is_reentry:
+        rows = rows[rows < len(zscore) - 1] + 1
+    return rows
 
 
 def open_rows(series: PairSeries, params: Params, market: Market, past: History) -> Ints:
@@ -63,7 +64,7 @@ def tradable(series: PairSeries, params: Params, market: Market, past: History) 
 
 def sizable(series: PairSeries, params: Params) -> Ints:
     """Return the rows the machine may ask about on which the size of a trade is known."""
-    rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
+    rows = candidates(series.zscore, Levels.of(params))
     result: Ints = rows[np.isfinite(series.beta_trade[rows])]
     return result
 

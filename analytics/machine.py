@@ -209,6 +209,14 @@ def _quiet(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _from(asked, a, t):  # type: ignore[no-untyped-def]
+    """Return the place of the first row ≥ t in `asked`, from place `a` on."""
+    while a < len(asked) and asked[a] < t:
+        a += 1
+    return a
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
     z, ok, breaks, half_life, asked, has_asked, lo, hi,
     entry, exit_, stop, is_reentry, max_hold, cooldown,
@@ -221,6 +229,7 @@ def _walk(  # type: ignore[no-untyped-def]
     reasons = np.empty(most, np.int8)
     detail = len(position) > 0
     losing = stop if stop > 0.0 else np.inf
+    by_half_life = max_hold < 0
     side, held, limit, idle, barred = 0, 0, -1, forever, 0
     n, t, a, b = 0, lo, np.searchsorted(asked, lo), np.searchsorted(breaks, lo)
     while t < hi:
@@ -231,8 +240,7 @@ def _walk(  # type: ignore[no-untyped-def]
             if limit >= 0:
                 end = min(end, t + limit - held - 1)
             if side == 0 and has_asked:
-                while a < len(asked) and asked[a] < t:
-                    a += 1
+                a = _from(asked, a, t)
                 quiet = (min(end, asked[a]) if a < len(asked) else end) - t
             else:
                 quiet = _quiet(z, t, end, side, before, entry, exit_, losing, is_reentry) - t
@@ -246,8 +254,16 @@ def _walk(  # type: ignore[no-untyped-def]
         broken = t == next_break
         if broken:
             b += 1
+        # Two columns are read only where they count: a row far from the last one read is not in
+        # the processor's cache.
+        if has_asked:
+            a = _from(asked, a, t)
+            passes = a < len(asked) and asked[a] == t
+        else:
+            passes = ok[t]
+        rows = half_life[t] if by_half_life else np.nan
         side, held, limit, idle, barred, event, ungated, would, block = _step(
-            side, held, limit, idle, barred, z[t], before, ok[t], broken, half_life[t],
+            side, held, limit, idle, barred, z[t], before, passes, broken, rows,
             entry, exit_, stop, is_reentry, max_hold, cooldown,
         )  # fmt: skip
         if event == 1:

@@ -8,16 +8,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from analytics.machine import readonly
+from analytics.equity import Curve, curve
 from analytics.sharpe import (
     DRAWS,
     HOUR_MS,
     SEED,
-    Moments,
     bootstrap_interval,
-    hourly_changes,
     probabilistic_sharpe,
 )
 from analytics.trades import Trades
@@ -134,68 +131,6 @@ def named(values: object) -> dict[str, Any]:
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One equity curve's figures: moments of its per-bar changes ÷ capital, and drawdowns."""
-
-    moments: Moments
-    downside: float
-    drawdown: Floats
-    max_drawdown: float
-    max_drawdown_pct: float
-    max_drawdown_bars: int
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _curve(  # type: ignore[no-untyped-def]
-    equity, capital
-):
-    n = len(equity)
-    drawdown = np.empty(n)
-    mean = (equity[n - 1] - capital) / capital / n
-    m2, m3, m4, down = 0.0, 0.0, 0.0, 0.0
-    peak, worst, worst_share, longest, under = capital, 0.0, 0.0, 0, 0
-    before = capital
-    for t in range(n):
-        now = equity[t]
-        change = (now - before) / capital
-        before = now
-        d = change - mean
-        d2 = d * d
-        m2 += d2
-        m3 += d2 * d
-        m4 += d2 * d2
-        if change < 0.0:
-            down += change * change
-        if now >= peak:
-            peak = now
-            drawdown[t] = 0.0
-            under = 0
-        else:
-            below = now - peak
-            drawdown[t] = below
-            worst = min(worst, below)
-            worst_share = min(worst_share, below / peak)
-            under += 1
-            longest = max(longest, under)
-    return drawdown, mean, m2 / n, m3 / n, m4 / n, down / n, worst, worst_share, longest
-
-
-def curve(equity: Floats, capital: float) -> Curve:
-    """Return the figures of an equity curve that started at `capital`.
-
-    Args:
-        equity: (n,) marked at each close, n ≥ 1.
-    """
-    drawdown, mean, m2, m3, m4, down, worst, share, longest = _curve(readonly(equity), capital)
-    n = len(equity)
-    sd = math.sqrt(m2 * n / (n - 1)) if n > 1 else 0.0
-    skew = m3 / m2**1.5 if m2**1.5 > 0 else NAN
-    kurtosis = m4 / m2**2 if m2**2 > 0 else NAN
-    moments = Moments(n, mean, sd, skew, kurtosis)
-    return Curve(moments, math.sqrt(down), drawdown, worst, share, longest)
-
-
 def measure(
     *,
     ts: Ints,
@@ -203,37 +138,38 @@ def measure(
     capital: float,
     notional: float,
     trades: Trades,
-    gross: Floats,
-    net: Floats,
+    gross: Curve,
+    net: Curve,
     price_y: Floats,
     price_x: Floats,
+    hourly: Floats | None = None,
     draws: int = DRAWS,
     seed: int = SEED,
-) -> tuple[Metrics, Floats]:
-    """Return all metrics of a run, and the net drawdown at every row.
+) -> Metrics:
+    """Return all metrics of a run.
 
     Args:
-        ts, gross, net, price_y, price_x: (n,) rows of the run: times, equities, closes.
+        ts, price_y, price_x: (n,) rows of the run: times and closes.
         capital, notional: in quote currency; notional is the gross size of a trade.
-        draws, seed: of the bootstrap of the Sharpe ratio; 0 draws leaves it out.
+        gross, net: the run's equity before and after costs.
+        hourly: net equity's changes by the hour; None leaves the bootstrap of the Sharpe ratio out.
+        draws, seed: of that bootstrap.
     """
     span_ms = int(ts[-1] - ts[0]) + timeframe_ms
     shared = _Shared(trades, notional, capital, len(ts), span_ms, YEAR_MS / timeframe_ms)
-    net_curve = curve(net, capital)
     low, high = NAN, NAN
-    if draws and len(trades):
-        low, high = bootstrap_interval(hourly_changes(ts, net, capital), draws=draws, seed=seed)
+    if hourly is not None and draws and len(trades):
+        low, high = bootstrap_interval(hourly, draws=draws, seed=seed)
     hours = math.sqrt(YEAR_MS / HOUR_MS)
     net_results = NetResults(
-        **_fields(shared.results(net, net_curve, trades.net_pnl)),
-        probabilistic_sharpe=probabilistic_sharpe(net_curve.moments) if len(trades) else NAN,
+        **_fields(shared.results(net, trades.net_pnl)),
+        probabilistic_sharpe=probabilistic_sharpe(net.moments) if len(trades) else NAN,
         sharpe_low_annual=low * hours,
         sharpe_high_annual=high * hours,
     )
-    gross_results = shared.results(gross, curve(gross, capital), trades.gross_pnl)
+    gross_results = shared.results(gross, trades.gross_pnl)
     costs = _costs(trades)
-    metrics = Metrics(gross_results, net_results, costs, capital, timeframe_ms, price_y, price_x)
-    return metrics, net_curve.drawdown
+    return Metrics(gross_results, net_results, costs, capital, timeframe_ms, price_y, price_x)
 
 
 def _fields(results: Results) -> dict[str, Any]:
@@ -249,10 +185,9 @@ def _costs(trades: Trades) -> Costs:
 
 
 def _holding(price: Floats, capital: float, timeframe_ms: int) -> Holding:
-    equity = capital * (price / price[0])
-    of = curve(equity, capital)
+    of = curve(capital * (price / price[0]), capital)
     year = math.sqrt(YEAR_MS / timeframe_ms)
-    pnl = float(equity[-1]) - capital
+    pnl = of.end - capital
     return Holding(
         pnl,
         100 * pnl / capital,
@@ -273,10 +208,10 @@ class _Shared:
     span_ms: int
     bars_a_year: float
 
-    def results(self, equity: Floats, of: Curve, pnls: Floats) -> Results:
+    def results(self, of: Curve, pnls: Floats) -> Results:
         trades, n, year = self.trades, len(self.trades), math.sqrt(self.bars_a_year)
-        pnl = float(equity[-1]) - self.capital
-        cagr = self._cagr(float(equity[-1]))
+        pnl = of.end - self.capital
+        cagr = self._cagr(of.end)
         losses = float(-pnls[pnls < 0].sum())
         held = trades.last_row - trades.entry_fill + 1
         turned = np.abs(trades.qty_y) * (trades.entry_price_y + trades.exit_price_y)

@@ -95,7 +95,7 @@ def past_entries(series: PairSeries, params: Params, tape: Tape, terms: Terms) -
     known = np.isfinite(series.beta_trade)  # z is known wherever the machine looks at it
     breaks = break_rows(series.start)
     found = walk(series.zscore, known, breaks, series.half_life, Levels.of(params), hi=hi)
-    return fill(found, tape, terms, hi=hi, with_path=False)
+    return fill(found, tape, terms, hi=hi)
 
 
 def history(trades: Trades, notional: float) -> History:

@@ -98,14 +98,14 @@ def marks(series: PairSeries, played: Play) -> list[dict[str, object]]:
     out: list[dict[str, object]] = []
     columns = (found.entry_row, found.exit_row, found.side, found.reason)
     for entry, leave, side, reason in zip(*(c.tolist() for c in columns), strict=True):
-        out.append(mark(series, entry, "entry", side))
+        out.append(mark_at(series, entry, "entry", side))
         if leave >= 0:
             kind = "exit" if reason == Event.REVERTED else EVENT_LABELS[reason]
-            out.append(mark(series, leave, kind, side))
+            out.append(mark_at(series, leave, kind, side))
     return out
 
 
-def mark(series: PairSeries, row: int, kind: str, side: int) -> dict[str, object]:
+def mark_at(series: PairSeries, row: int, kind: str, side: int) -> dict[str, object]:
     """Return one mark of the z chart; `zscore` is None where it is not known."""
     z = float(series.zscore[row])
     known = z if math.isfinite(z) else None

@@ -261,7 +261,7 @@ def cell_trades(shared: Shared, cell: Params) -> Trades:
             asked=shared.known_rows,
             hi=until,
         )
-        past = fill(found, shared.tape, shared.terms, hi=until, with_path=False)
+        past = fill(found, shared.tape, shared.terms, hi=until)
         record = history(past, shared.terms.notional)
         rows = rows[worth_it(series, shared.base, shared.market, record, rows)]
     found = walk(
@@ -274,7 +274,7 @@ def cell_trades(shared: Shared, cell: Params) -> Trades:
         lo=shared.lo,
         hi=shared.hi,
     )
-    return fill(found, shared.tape, shared.terms, hi=shared.hi, with_path=False)
+    return fill(found, shared.tape, shared.terms, hi=shared.hi)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -1,4 +1,4 @@
-"""Positions of the machine turned into trades: fills, sizes, costs, funding, excursions, equity.
+"""Positions of the machine turned into trades: fills, sizes, costs, funding.
 
 Rule 1: both legs fill on one row, with real bars on both, after the signal row.
 Rule 2: β, and with it the ratio of the legs, is frozen at the signal row.
@@ -103,7 +103,8 @@ class Trades:
 
     `entry_row`, `exit_row` are the signal rows, `entry_fill`, `exit_fill` the rows filled on and
     `last_row` the last row at whose close the position was still held (or was closed).
-    Amounts are in quote currency; `qty_*` are signed coins; `funding` is what was received.
+    Amounts are in quote currency; `qty_*` are signed coins; `funding` is what was received;
+    `mae`, `mfe` are the worst and the best gross PnL at the closes held, 0 included.
     """
 
     entry_row: Ints
@@ -191,32 +192,25 @@ def legs(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _path(  # type: ignore[no-untyped-def]
-    first, last, qty_y, qty_x, paid_y, paid_x, close_y, close_x, rate_y, rate_x
+def _funding(  # type: ignore[no-untyped-def]
+    first, last, qty_y, qty_x, close_y, close_x, rate_y, rate_x
 ):
-    """Return (worst, best, funding): gross PnL at closes, 0 included, and funding received."""
-    worst, best, funding = 0.0, 0.0, 0.0
-    has_funding = len(rate_y) > 0
-    for t in range(first, last + 1):
-        pnl = qty_y * (close_y[t] - paid_y) + qty_x * (close_x[t] - paid_x)
-        worst = min(worst, pnl)
-        best = max(best, pnl)
-        if has_funding and t > first:
-            funding -= qty_y * close_y[t] * rate_y[t] + qty_x * close_x[t] * rate_x[t]
-    return worst, best, funding
+    received = 0.0
+    for t in range(first + 1, last + 1):
+        received -= qty_y * close_y[t] * rate_y[t] + qty_x * close_x[t] * rate_x[t]
+    return received
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _fill(  # type: ignore[no-untyped-def]
     entry_row, exit_row, side, reason, hi,
     open_y, open_x, close_y, close_x, is_real, beta, rate_y, rate_x,
-    notional, is_raw, at_close, fee, slippage, with_path,
+    notional, is_raw, at_close, fee, slippage,
 ):  # fmt: skip
     most = len(entry_row)
-    with_path = with_path or len(rate_y) > 0
     rows = np.empty((5, most), np.int64)
     codes = np.empty((2, most), np.int8)
-    out = np.empty((13, most))
+    out = np.empty((11, most))
     n = 0
     for i in range(most):
         begin = entry_row[i] + 1
@@ -241,11 +235,9 @@ def _fill(  # type: ignore[no-untyped-def]
             exit_y, exit_x = open_y[end], open_x[end]
         b = beta[entry_row[i]]
         qty_y, qty_x = legs(side[i], b, entry_y, entry_x, notional, is_raw)
-        worst, best, funding = 0.0, 0.0, 0.0
-        if with_path:
-            worst, best, funding = _path(
-                begin, last, qty_y, qty_x, entry_y, entry_x, close_y, close_x, rate_y, rate_x
-            )
+        funding = 0.0
+        if len(rate_y) > 0:
+            funding = _funding(begin, last, qty_y, qty_x, close_y, close_x, rate_y, rate_x)
         turned = abs(qty_y) * (entry_y + exit_y) + abs(qty_x) * (entry_x + exit_x)
         rows[0, n], rows[1, n], rows[2, n] = entry_row[i], signal, begin
         rows[3, n], rows[4, n] = end, last
@@ -254,12 +246,11 @@ def _fill(  # type: ignore[no-untyped-def]
         out[3, n], out[4, n], out[5, n], out[6, n] = entry_y, entry_x, exit_y, exit_x
         out[7, n] = qty_y * (exit_y - entry_y) + qty_x * (exit_x - entry_x)
         out[8, n], out[9, n], out[10, n] = fee * turned, slippage * turned, funding
-        out[11, n], out[12, n] = worst, best
         n += 1
     return rows[:, :n], codes[:, :n], out[:, :n]
 
 
-def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int, with_path: bool = True) -> Trades:
+def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int) -> Trades:
     """Fill the machine's positions on the rows below `hi`.
 
     Both legs fill on the first row after the signal with real bars on both legs, at its open
@@ -272,9 +263,8 @@ def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int, with_path: bool = Tru
         tape: prices, β and funding of the whole grid.
         terms: notional in quote currency, costs as fractions of a fill's notional.
         hi: rows from here on do not exist.
-        with_path: look at the closes in between for `mae` and `mfe`; else these are 0.
     Returns:
-        Trades. `mae`, `mfe` are gross PnL in quote currency at the closes held, 0 included.
+        Trades; `mae`, `mfe` are NaN until the run is marked.
     """
     rows, codes, out = _fill(
         walk.entry_row,
@@ -284,57 +274,6 @@ def fill(walk: Walk, tape: Tape, terms: Terms, *, hi: int, with_path: bool = Tru
         hi,
         *map(readonly, tape),
         *terms,
-        with_path,
     )
-    return Trades(*rows, *codes, *out)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _equity(  # type: ignore[no-untyped-def]
-    begin, end, last, qty_y, qty_x, entry_y, entry_x, exit_y, exit_x, gross_pnl,
-    lo, hi, close_y, close_x, rate_y, rate_x, at_close, cost, capital,
-):  # fmt: skip
-    gross = np.empty(hi - lo)
-    net = np.empty(hi - lo)
-    has_funding = len(rate_y) > 0
-    realised, paid, t = 0.0, 0.0, lo
-    for i in range(len(begin)):
-        for r in range(t, begin[i]):
-            gross[r - lo] = capital + realised
-            net[r - lo] = capital + realised - paid
-        paid += cost * (abs(qty_y[i]) * entry_y[i] + abs(qty_x[i]) * entry_x[i])
-        for r in range(begin[i], last[i] + 1):
-            open_pnl = qty_y[i] * (close_y[r] - entry_y[i]) + qty_x[i] * (close_x[r] - entry_x[i])
-            if has_funding and r > begin[i]:
-                paid += qty_y[i] * close_y[r] * rate_y[r] + qty_x[i] * close_x[r] * rate_x[r]
-            gross[r - lo] = capital + realised + open_pnl
-            net[r - lo] = capital + realised + open_pnl - paid
-        realised += gross_pnl[i]
-        paid += cost * (abs(qty_y[i]) * exit_y[i] + abs(qty_x[i]) * exit_x[i])
-        if last[i] == end[i]:  # closed at a close: that row's mark already carries the exit
-            gross[end[i] - lo] = capital + realised
-            net[end[i] - lo] = capital + realised - paid
-        t = max(last[i] + 1, t)
-    for r in range(t, hi):
-        gross[r - lo] = capital + realised
-        net[r - lo] = capital + realised - paid
-    return gross, net
-
-
-def equity(
-    trades: Trades, tape: Tape, terms: Terms, *, lo: int, hi: int, capital: float
-) -> tuple[Floats, Floats]:
-    """Return the equity before and after costs, marked at the close of every row lo ≤ t < hi.
-
-    Returns:
-        gross: (hi − lo,) capital + realised + unrealised PnL, in quote currency.
-        net: (hi − lo,) the same less fees and slippage paid, plus funding received, so far.
-    """
-    gross, net = _equity(
-        trades.entry_fill, trades.exit_fill, trades.last_row, trades.qty_y, trades.qty_x,
-        trades.entry_price_y, trades.entry_price_x, trades.exit_price_y, trades.exit_price_x,
-        trades.gross_pnl, lo, hi, readonly(tape.close_y), readonly(tape.close_x),
-        readonly(tape.rate_y), readonly(tape.rate_x), terms.at_close,
-        terms.fee + terms.slippage, capital,
-    )  # fmt: skip
-    return gross, net
+    unknown = np.full(len(rows[0]), np.nan)
+    return Trades(*rows, *codes, *(*out, unknown, unknown))

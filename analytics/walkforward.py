@@ -14,7 +14,8 @@ import numpy as np
 
 from analytics.backtest import BacktestResult, backtest, row_range
 from analytics.costs import FundingRates
-from analytics.metrics import YEAR_MS, Curve, curve
+from analytics.equity import curve
+from analytics.metrics import YEAR_MS
 from analytics.pieces import Runner, Threads
 from analytics.series import PairSeries
 from analytics.sweep import Axes, Outcome, cell_groups, group_outcomes
@@ -242,5 +243,5 @@ def _stitch(params: Params, runs: list[BacktestResult]) -> Line:
 def _sharpe(params: Params, line: Line) -> float:
     if not len(line.ts):
         return math.nan
-    of: Curve = curve(line.net, params.capital)
+    of = curve(line.net, params.capital)
     return of.moments.sharpe * math.sqrt(YEAR_MS / params.timeframe.ms)

@@ -180,7 +180,7 @@ def claims_of(y: Bars, x: Bars, rule: Params) -> Claims:
     """Return claims and results of the rule's entries on one pair."""
     series = analyse(y, x, rule)
     played = play(series, rule, market=MARKET)
-    trades = fill(played.walk, played.tape, played.terms, hi=played.hi, with_path=False)
+    trades = fill(played.walk, played.tape, played.terms, hi=played.hi)
     n = played.past.count(trades.entry_row)
     known = n >= MIN_ENTRIES
     scale = 1e4 / played.terms.notional

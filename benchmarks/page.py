@@ -175,8 +175,8 @@ def run(quick: bool) -> Section:
     scripts = page_scripts.rows(quick=quick)
     return Section(
         title="The Live page in a browser",
-        sentence="One tab of 1280 px in headless Chromium over the simulated exchange (a process of "
-        "its own), beside the usual way: three figures drawn again each second by "
+        sentence="One tab of 1280 px in headless Chromium over the simulated exchange (a process "
+        "of its own), beside the usual way: three figures drawn again each second by "
         "`st.plotly_chart` in a fragment. Browser, server and exchange share the machine.",
         columns=("figure", "value", "where"),
         rows=[

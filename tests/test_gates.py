@@ -245,7 +245,7 @@ def test_open_rows_are_the_gates_on_every_row_the_machine_asks_about(seed):
     series = series_for(seed, params)
     past = build_past(series, params, market)
     ok = as_flags(open_rows(series, params, market, past), 400)
-    rows = np.flatnonzero(candidates(series.zscore, Levels.of(params)))
+    rows = candidates(series.zscore, Levels.of(params))
     for row in rows[:25]:
         gates = gates_at(series, params, market, past, int(row))
         assert ok[row] == all(gate.passed for gate in gates)

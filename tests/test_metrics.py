@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.backtest import backtest
-from analytics.metrics import curve, measure, named
+from analytics.equity import curve, drawdown
+from analytics.metrics import measure, named
 from analytics.sharpe import bootstrap_interval, hourly_changes
 from analytics.trades import Trades
 from model import Market
@@ -43,12 +44,14 @@ def some_trades(pnls):
 def measured(trades, equity, *, timeframe_ms=MINUTE, capital=10_000.0, draws=0):
     equity = np.asarray(equity, dtype=float)
     n = len(equity)
-    metrics, _ = measure(
-        ts=START_MS + timeframe_ms * np.arange(n), timeframe_ms=timeframe_ms, capital=capital,
-        notional=10_000.0, trades=trades, gross=equity, net=equity,
-        price_y=np.linspace(100, 110, n), price_x=np.linspace(100, 95, n), draws=draws,
+    ts = START_MS + timeframe_ms * np.arange(n)
+    both = curve(equity, capital)
+    return measure(
+        ts=ts, timeframe_ms=timeframe_ms, capital=capital,
+        notional=10_000.0, trades=trades, gross=both, net=both,
+        price_y=np.linspace(100, 110, n), price_x=np.linspace(100, 95, n),
+        hourly=hourly_changes(ts, equity, capital), draws=draws,
     )  # fmt: skip
-    return metrics
 
 
 def test_trade_statistics_by_hand():
@@ -77,9 +80,10 @@ def test_drawdowns_by_hand():
 
 
 def test_drawdown_starts_from_the_capital():
-    got = curve(np.array([98.0, 99.0]), 100.0)
+    equity = np.array([98.0, 99.0])
+    got = curve(equity, 100.0)
     assert (got.max_drawdown, got.max_drawdown_bars) == (-2.0, 2)
-    assert got.drawdown.tolist() == [-2.0, -1.0]
+    assert drawdown(equity, 100.0).tolist() == [-2.0, -1.0]
 
 
 @settings(max_examples=30, deadline=None)

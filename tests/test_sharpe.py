@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analytics.metrics import curve
+from analytics.equity import curve
 from analytics.sharpe import (
     Moments,
     bootstrap_interval,

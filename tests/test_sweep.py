@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.backtest import backtest
-from analytics.metrics import curve
+from analytics.equity import curve
 from analytics.series import analyse
 from analytics.sharpe import deflated_sharpe
 from analytics.sweep import (

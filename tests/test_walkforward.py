@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analytics.backtest import backtest
-from analytics.metrics import curve
+from analytics.equity import curve
 from analytics.series import analyse
 from analytics.sweep import Axes, sweep
 from analytics.walkforward import walk_forward
