@@ -162,6 +162,27 @@ class Bar(NamedTuple):
     high_id: int
     quality: Quality
 
+    def merged(self, other: "Bar") -> "Bar":
+        """Return the bar made of the trades of both, which have none in common.
+
+        Both are made of trades and share symbol, timeframe and ts. Associative and commutative,
+        volumes up to rounding.
+        """
+        first = self if self.low_id < other.low_id else other
+        last = self if self.high_id > other.high_id else other
+        return self._replace(
+            open=first.open,
+            high=max(self.high, other.high),
+            low=min(self.low, other.low),
+            close=last.close,
+            volume=self.volume + other.volume,
+            quote_volume=self.quote_volume + other.quote_volume,
+            trades=self.trades + other.trades,
+            low_id=first.low_id,
+            high_id=last.high_id,
+            quality=max(self.quality, other.quality),
+        )
+
 
 class FundingRate(NamedTuple):
     """What a long paid a short of a perpetual future at `ts_ms`: a fraction of the notional."""
@@ -215,6 +236,13 @@ class Bars:
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    def only(self, rows: Flags | NDArray[np.integer]) -> "Bars":
+        """Return some of the bars: a mask of length n, or their places in order."""
+        columns = [getattr(self, name)[rows] for name in self.__slots__[2:]]
+        for column in columns:
+            column.flags.writeable = False
+        return Bars(self.symbol, self.timeframe, *columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +333,11 @@ class Decision:
     gates: tuple[Gate, ...]
     qty_y: float
     qty_x: float
+
+    @property
+    def blocking_gate(self) -> str:
+        """Name of the first gate that did not pass, "" if all did."""
+        return next((gate.name for gate in self.gates if not gate.passed), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from analytics.decision import decide
 from analytics.rule import Play, play
 from analytics.series import PairSeries, analyse
-from model import BarRows, Bars, ConfigError, Flags, Market, Quality, SymbolInfo, Timeframe
+from model import BarRows, Bars, ConfigError, Market, Quality, SymbolInfo, Timeframe
 from params import Params
 from storage.documents import Document
 from storage.ledger import DecisionRow
@@ -134,13 +134,8 @@ def _as_live(
         lead = back + rule.carry_rows + 1 if since_ms is not None else max(lead, back)
     legs = [as_first_closed(store, name, rule.timeframe, span, lead) for name in (rule.y, rule.x)]
     if since_ms is not None:
-        legs = [_only(bars, bars.ts >= since_ms) for bars in legs]
+        legs = [bars.only(bars.ts >= since_ms) for bars in legs]
     return used, legs
-
-
-def _only(bars: Bars, wanted: Flags) -> Bars:
-    columns = (getattr(bars, name)[wanted] for name in Bars.__slots__[2:])
-    return Bars(bars.symbol, bars.timeframe, *columns)
 
 
 def as_first_closed(store: Store, symbol: str, timeframe: Timeframe, span: Span, lead: int) -> Bars:
@@ -178,8 +173,7 @@ def _rows_of(series: PairSeries, times: np.ndarray) -> list[int]:
 def _verdict(series: PairSeries, rule: Params, played: Play, row: int, market: Market) -> Verdict:
     lot = SymbolInfo("", tick_size=1e-8, lot_size=1e-8)
     decision = decide(series, rule, played, row, market=market, info_y=lot, info_x=lot)
-    gate = next((gate.name for gate in decision.gates if not gate.passed), "")
-    return Verdict(decision.signal, gate)
+    return Verdict(decision.signal, decision.blocking_gate)
 
 
 def _in_force(stretch: Sequence[DecisionRow], times: Sequence[int]) -> dict[int, Verdict]:

@@ -14,7 +14,7 @@ import numpy as np
 from analytics.outcome import outcome_at
 from analytics.snapshot import snapshot_json
 from engine import Engine, PairView
-from model import Bar, Bars, Decision, Quality, Timeframe
+from model import Bar, Bars, Quality, Timeframe
 from params import Params
 from storage.documents import Document
 from storage.ledger import DecisionRow, Ledger
@@ -85,7 +85,7 @@ class Recorder:
 
     def _record_decision(self, view: PairView) -> None:
         snap, rule = view.snapshot, view.params
-        key = (snap.decision.signal, _blocking_gate(snap.decision), _basis(view))
+        key = (snap.decision.signal, snap.decision.blocking_gate, _basis(view))
         if key == self._last_key:
             return
         self._last_key = key
@@ -134,10 +134,6 @@ def _basis(view: PairView) -> Document | None:
     if used.hedge_method == "static":
         return calibration
     return {**calibration, "since_ms": view.since_ms} if used.hedge_method == "kalman" else None
-
-
-def _blocking_gate(decision: Decision) -> str:
-    return next((gate.name for gate in decision.gates if not gate.passed), "")
 
 
 def _rows(bars: Bars) -> Iterable[Bar]:

@@ -53,13 +53,8 @@ def load_bars(store: Store, symbol: str, timeframe: Timeframe, span: Span, *, le
     if span.end_ms is not None:
         # The span stops here, not the market: no carried rows beyond it.
         closed_ms = min(closed_ms, span.end_ms - span.end_ms % timeframe.ms + timeframe.ms)
-    return closed_only(settle(rows, gaps, closed_ms=closed_ms))
-
-
-def closed_only(bars: Bars) -> Bars:
-    """Return the bars without the forming one."""
-    columns = (getattr(bars, name)[bars.closed] for name in Bars.__slots__[2:])
-    return Bars(bars.symbol, bars.timeframe, *columns)
+    settled = settle(rows, gaps, closed_ms=closed_ms)
+    return settled.only(settled.closed)
 
 
 def load_pair(store: Store, params: Params, span: Span) -> tuple[Bars, Bars]:

@@ -21,26 +21,6 @@ from model import Bar, BarRows, Bars, Batch, Flags, Gap, Ints, Quality, Timefram
 LONGEST_CARRIED_HOLE = 10_000
 
 
-def merge(a: Bar, b: Bar) -> Bar:
-    """Return the bar made of the trades of both; `a` and `b` share symbol, timeframe and ts.
-
-    Associative and commutative, volumes up to rounding. Both must be made of trades (ids known).
-    """
-    first, last = (a if a.low_id < b.low_id else b), (a if a.high_id > b.high_id else b)
-    return a._replace(
-        open=first.open,
-        high=max(a.high, b.high),
-        low=min(a.low, b.low),
-        close=last.close,
-        volume=a.volume + b.volume,
-        quote_volume=a.quote_volume + b.quote_volume,
-        trades=a.trades + b.trades,
-        low_id=first.low_id,
-        high_id=last.high_id,
-        quality=max(a.quality, b.quality),
-    )
-
-
 def deltas(trades: Iterable[Trade], *, is_backfill: bool = False) -> list[Bar]:
     """Return one bar per touched bucket and timeframe, made of these trades only.
 
@@ -84,7 +64,7 @@ def coarsen(bars: Iterable[Bar], timeframe: Timeframe) -> list[Bar]:
         key = (bar.symbol, ts)
         seen = buckets.get(key)
         piece = bar._replace(timeframe=timeframe, ts=ts)
-        buckets[key] = piece if seen is None else merge(seen, piece)
+        buckets[key] = piece if seen is None else seen.merged(piece)
     return list(buckets.values())
 
 
@@ -313,7 +293,7 @@ class BarBook:
         bars = self._rebuilt(bars)
         keep = np.ones(len(bars), dtype=np.bool_) if include_open else bars.closed
         index = np.flatnonzero(keep)[-limit:]
-        return _pick(bars, index)
+        return bars.only(index)
 
     def _settled(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
         with self._lock:
@@ -374,12 +354,3 @@ def rollup(bars: Bars, row: int, parts: Bars) -> Bars:
     for column in new.values():
         column.flags.writeable = False
     return Bars(bars.symbol, bars.timeframe, **new)
-
-
-def _pick(bars: Bars, index: Ints) -> Bars:
-    columns = []
-    for name in Bars.__slots__[2:]:
-        column = getattr(bars, name)[index]
-        column.flags.writeable = False
-        columns.append(column)
-    return Bars(bars.symbol, bars.timeframe, *columns)

@@ -159,12 +159,10 @@ def _common(bars_y: Bars, bars_x: Bars) -> tuple[Bars, Bars]:
         for bars in (bars_y, bars_x)
     )
     common = np.intersect1d(usable_y, usable_x, assume_unique=True)
-    legs = []
-    for bars in (bars_y, bars_x):
-        at = np.searchsorted(bars.ts, common)
-        columns = (getattr(bars, name)[at] for name in Bars.__slots__[2:])
-        legs.append(Bars(bars.symbol, bars.timeframe, *columns))
-    return legs[0], legs[1]
+    return (
+        bars_y.only(np.searchsorted(bars_y.ts, common)),
+        bars_x.only(np.searchsorted(bars_x.ts, common)),
+    )
 
 
 def luck(result: MonteCarlo) -> str:

@@ -106,16 +106,11 @@ def check_look_ahead(
 
 
 def _closed(bars: Bars) -> Bars:
-    return _rows(bars, np.flatnonzero(bars.closed))
+    return bars.only(bars.closed)
 
 
 def _until(bars: Bars, ts: int) -> Bars:
-    return _rows(bars, np.flatnonzero(bars.ts <= ts))
-
-
-def _rows(bars: Bars, index: np.ndarray) -> Bars:
-    columns = (getattr(bars, name)[index] for name in Bars.__slots__[2:])
-    return Bars(bars.symbol, bars.timeframe, *columns)
+    return bars.only(bars.ts <= ts)
 
 
 def _columns(
@@ -126,7 +121,8 @@ def _columns(
     n = closed_rows(series)
     numbers = {field.name: getattr(series, field.name) for field in fields(PairSeries)}
     walked = {name: getattr(played.walk, name) for name in ("position", "event", "would", "block")}
-    record = {"record_n": played.past.count(np.arange(n)), "gates_pass": played.ok}
+    rows = np.arange(n)
+    record = {"record_n": played.past.count(rows), "gates_pass": np.isin(rows, played.open_rows)}
     found = {**numbers, **walked, **record}
     return {name: values[:n] for name, values in found.items() if isinstance(values, np.ndarray)}
 

@@ -94,8 +94,4 @@ def known_gaps(services: Services, symbol: str) -> tuple[Sequence[Gap], int]:
 def _pick(bars: Bars, keep: Flags, limit: int, *, is_oldest_first: bool) -> Bars:
     index = np.flatnonzero(keep)
     index = index[:limit] if is_oldest_first else index[-limit:]
-    return Bars(
-        bars.symbol,
-        bars.timeframe,
-        *(getattr(bars, name)[index] for name in Bars.__slots__[2:]),
-    )
+    return bars.only(index)

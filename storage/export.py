@@ -114,7 +114,7 @@ def settled_bars(
         bars = settle(_joined(rows))
         keep = (bars.ts >= low) & (bars.ts < high) & bars.closed
         if keep.any():
-            yield _kept(bars, keep)
+            yield bars.only(keep)
         low = high
 
 
@@ -142,11 +142,6 @@ def _labels(bars: Bars) -> list[str]:
 def _joined(parts: Sequence[BarRows]) -> BarRows:
     columns = [np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS]
     return BarRows(parts[0].symbol, parts[0].timeframe, *columns)
-
-
-def _kept(bars: Bars, keep: np.ndarray) -> Bars:
-    columns = [getattr(bars, name)[keep] for name in Bars.__slots__[2:]]
-    return Bars(bars.symbol, bars.timeframe, *columns)
 
 
 _COLUMNS = BarRows.__slots__[2:]

@@ -1,7 +1,7 @@
 """What one transaction writes: the sum of several batches, merged in memory before the database.
 
 Rule 1: no database, no clock, no thread in this file.
-Rule 2: `merge_bar` here and the upsert in `statements.py` are the same operation, so it does not
+Rule 2: `Bar.merged` and the upsert in `statements.py` are the same operation, so it does not
 matter how batches are grouped.
 """
 
@@ -83,27 +83,6 @@ def _columns(trades: Sequence[Trade]) -> Sequence[Sequence[Any]]:
     return columns
 
 
-def merge_bar(old: Bar, new: Bar) -> Bar:
-    """Return the bar made of the trades of both; neither trade may be in both."""
-    first, last = old, new
-    if new.low_id < old.low_id:
-        first = new
-    if old.high_id > new.high_id:
-        last = old
-    return old._replace(
-        open=first.open,
-        high=max(old.high, new.high),
-        low=min(old.low, new.low),
-        close=last.close,
-        volume=old.volume + new.volume,
-        quote_volume=old.quote_volume + new.quote_volume,
-        trades=old.trades + new.trades,
-        low_id=first.low_id,
-        high_id=last.high_id,
-        quality=max(old.quality, new.quality),
-    )
-
-
 class Group:
     """Batches added up until they are committed. `size` counts trades, `weight` all rows."""
 
@@ -138,9 +117,8 @@ class Group:
             self.rejected_bars += 1
             return
         key = (bar.symbol, bar.timeframe.ms // 1000, layer, bar.ts)
-        old = self.bars.get(key)
-        is_merged = old is not None and layer == LAYER_TRADES
-        self.bars[key] = merge_bar(old, bar) if is_merged and old is not None else bar
+        old = self.bars.get(key) if layer == LAYER_TRADES else None
+        self.bars[key] = bar if old is None else old.merged(bar)
 
     def seal(self) -> None:
         """Turn the trades added so far into columns: a fifth of the memory."""

@@ -88,3 +88,13 @@ def sweep(store, retain):
     while retention.step(connection) < 1:
         steps += 1
     return steps
+
+
+def limit_pages(store, extra):
+    """Let the database grow by so many pages and no more."""
+
+    def limit(connection):
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + extra}").scalar()
+
+    store.access.write(limit)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.bars import BarBook, coarsen, deltas, merge, overlaps, settle
+from analytics.bars import BarBook, coarsen, deltas, overlaps, settle
 from analytics.ring import Ring
 from model import Bar, BarRows, Batch, Gap, Quality, Timeframe, Trade
 
@@ -87,7 +87,7 @@ def test_merge_is_associative_and_commutative():
     a, b, c = (deltas(trades_of(s, n=5, span_ms=900))[0] for s in (1, 2, 3))
     a, b = a._replace(low_id=1, high_id=4), b._replace(low_id=5, high_id=9)
     c = c._replace(low_id=10, high_id=14)
-    assert merge(a, merge(b, c))[:7] == merge(merge(c, a), b)[:7]
+    assert a.merged(b.merged(c))[:7] == c.merged(a).merged(b)[:7]
 
 
 def test_coarse_bar_equals_the_direct_one():

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from analytics.bars import BarBook, deltas, merge
+from analytics.bars import BarBook, deltas
 from model import Bar, Bars, Quality, Stream, Timeframe
 from tests.exchange_process import ExchangeProcess
 from tests.exchanges import PAIR, venue_of
@@ -142,7 +142,7 @@ def check_bars(running: Running, symbol: str) -> None:
                 seconds = [bar for bar in truth.values() if bar.ts // 60_000 * 60_000 == ts]
                 want = seconds[0]
                 for bar in seconds[1:]:
-                    want = merge(want, bar)
+                    want = want.merged(bar)
             else:
                 want = truth[ts]
             got = [float(c[at]) for c in (bars.open, bars.high, bars.low, bars.close)]

@@ -1,26 +1,23 @@
-"""The writer thread: what it commits, and what it does when the database will not take it."""
+"""The writer thread: what it commits, how it bounds memory, and how it stops."""
 
 import itertools
-import sqlite3
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import OperationalError
 
-from model import Batch, Gap, Mark, Quality, StorageError, Stream, Timeframe
-from storage.committer import Committer
-from storage.database import connect_database, open_file
-from storage.group import Decimals, Group, TradeRows, merge_bar
+from model import Batch, Gap, Mark, Quality, StorageError, Timeframe
+from storage.database import open_file
+from storage.group import Decimals, Group, TradeRows
 from storage.writer import Writer
 from tests.storage_rows import (
     assert_bars_equal_trades,
     batch_of,
     deltas,
     kline,
+    limit_pages,
     put,
     stored,
     trade,
@@ -141,14 +138,14 @@ def test_merge_of_any_split_and_order_equals_brute_force(url, open_store, case):
 
 
 @given(splits())
-def test_merge_bar_is_commutative_and_associative(case):
+def test_merging_bars_is_commutative_and_associative(case):
     bars = [bar for batch in case[0] for bar in deltas(batch, (Timeframe.H1,))]
     left = bars[0]
     for bar in bars[1:]:
-        left = merge_bar(left, bar)
+        left = left.merged(bar)
     right = bars[-1]
     for bar in reversed(bars[:-1]):
-        right = merge_bar(bar, right)
+        right = bar.merged(right)
     assert left._replace(volume=0, quote_volume=0) == right._replace(volume=0, quote_volume=0)
     assert left.volume == pytest.approx(right.volume)
 
@@ -246,172 +243,7 @@ def test_put_never_waits_while_another_holds_the_database(sqlite_url, open_store
     assert len(stored(store)) == 2000
 
 
-# Databases that refuse
-
-
-def limit_pages(store, extra):
-    def limit(connection):
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + extra}").scalar()
-
-    store.access.write(limit)
-
-
-def test_disk_full_keeps_the_queue_says_so_and_catches_up(sqlite_url, open_store):
-    store = open_store(sqlite_url)
-    store.writer.start()
-    put(store, [trade(1)])
-    store.writer.flush()
-    limit_pages(store, 3)
-    trades = [trade(number) for number in range(2, 5000)]
-    for one in range(0, len(trades), 500):
-        put(store, trades[one : one + 500])
-    assert not store.writer.flush(timeout_s=0.7)
-    health = store.writer.health()
-    assert "full" in health.last_error
-    assert "free some disk space" in health.last_error
-    assert health.is_alive
-    assert health.queue > 0
-    assert store.marks()["BTCUSDT"].next_id == 2  # nothing of the group
-    connection = store.access.committer.connection.connection.driver_connection
-    connection.execute("PRAGMA max_page_count=1000000")
-    assert store.writer.flush()
-    assert store.writer.health().last_error == ""
-    assert_bars_equal_trades(store, [trade(1), *trades])
-
-
-@pytest.mark.parametrize(
-    ("forbid", "allow", "says"),
-    [
-        ("PRAGMA query_only=1", "PRAGMA query_only=0", "readonly"),
-        ("PRAGMA busy_timeout=1", "PRAGMA busy_timeout=5000", "locked"),
-    ],
-)
-def test_read_only_or_locked_is_waited_out(sqlite_url, open_store, forbid, allow, says):
-    store = open_store(sqlite_url)
-    connection = store.access.committer.connection.connection.driver_connection
-    other = open_file(store.access.database.path, "rw")
-    connection.execute(forbid)
-    if says == "locked":
-        other.execute("BEGIN IMMEDIATE")
-    store.writer.start()
-    put(store, [trade(1)])
-    wait_until(lambda: says in store.writer.health().last_error)
-    assert store.writer.health().is_alive
-    other.close()
-    connection.execute(allow)
-    assert store.writer.flush()
-    assert store.writer.health().last_error == ""
-    assert len(stored(store)) == 1
-
-
-def test_disk_full_fails_a_question_but_keeps_what_must_be_stored(sqlite_url, open_store):
-    store = open_store(sqlite_url)
-    store.writer.start()
-    store.config.put("rule", {}, now_ms=1)
-    limit_pages(store, 0)
-    with pytest.raises(StorageError, match="full"):
-        store.config.put("rule", {"x": "y" * 50_000}, now_ms=1)
-    kept = store.access.enqueue(
-        lambda connection: (
-            connection.exec_driver_sql(
-                "INSERT INTO config VALUES ('kept', 1, 1, ?)", ("z" * 50_000,)
-            ).rowcount
-        )
-    )
-    wait_until(lambda: "full" in store.writer.health().last_error)
-    assert not kept.done()
-    connection = store.access.committer.connection.connection.driver_connection
-    connection.execute("PRAGMA max_page_count=1000000")
-    assert kept.result(10) == 1
-
-
-def test_a_damaged_file_stops_the_thread_and_says_why(sqlite_url, open_store):
-    store = open_store(sqlite_url)
-    store.writer.start()
-    store.access.write(lambda connection: connection.exec_driver_sql("DROP TABLE trades"))
-    put(store, [trade(1)])
-    wait_until(lambda: not store.writer.is_alive)
-    health = store.writer.health()
-    assert "no such table" in health.last_error
-    put(store, [trade(2)])  # must not raise on the feed's thread
-    assert store.writer.needs_resync
-    assert not store.writer.flush(1)
-    with pytest.raises(StorageError, match="no such table"):
-        store.config.put("rule", {}, now_ms=1)
-
-
-class LosesAnswers(Committer):
-    """Commits (or, at the end of the transaction, does not), and fails for a passing reason."""
-
-    lose = 0
-    refuse = 0
-
-    @contextmanager
-    def _transaction(self):
-        with super()._transaction() as connection:
-            yield connection
-            if self.refuse:
-                self.refuse -= 1
-                raise self.io_error()
-        if self.lose:
-            self.lose -= 1
-            raise self.io_error()
-
-    def io_error(self):
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = 10
-        return OperationalError("COMMIT", None, error)
-
-
-def test_commit_of_a_new_symbol_that_was_rolled_back_is_done_again_whole(sqlite_url, open_store):
-    """The id a symbol was given in the failed transaction must not be used in the next."""
-    database = connect_database(sqlite_url)
-    committer = LosesAnswers(database, venue="binance-spot", stream=Stream.AGG_TRADE)
-    committer.refuse = 1
-    writer = Writer(committer)
-    writer.start()
-    writer.put(batch_of([trade(1)]), deltas([trade(1)]))
-    assert writer.flush()
-    assert writer.stop()
-    committer.close()
-    database.dispose()
-    assert_bars_equal_trades(open_store(sqlite_url), [trade(1)])
-    assert len(stored(open_store(sqlite_url))) == 1
-
-
-def test_commit_whose_answer_was_lost_is_not_done_twice(sqlite_url, open_store):
-    database = connect_database(sqlite_url)
-    committer = LosesAnswers(database, venue="binance-spot", stream=Stream.AGG_TRADE)
-    writer = Writer(committer)
-    writer.start()
-    trades = [trade(number) for number in range(1, 30)]
-    for low in range(0, 29, 10):
-        committer.lose = 1
-        writer.put(batch_of(trades[low : low + 10]), deltas(trades[low : low + 10]))
-        assert writer.flush()
-    assert writer.stop()
-    committer.close()
-    database.dispose()
-    assert_bars_equal_trades(open_store(sqlite_url), trades)
-
-
-def test_what_comes_while_an_answer_is_lost_is_not_taken_for_committed(sqlite_url, open_store):
-    """The next try finds the group committed: nothing may have been added to it since."""
-    database = connect_database(sqlite_url)
-    committer = LosesAnswers(database, venue="binance-spot", stream=Stream.AGG_TRADE)
-    committer.lose = 1
-    writer = Writer(committer)
-    writer.start()
-    writer.put(batch_of([trade(1)]), deltas([trade(1)]))
-    wait_until(lambda: writer.health().last_error)
-    writer.put(batch_of([trade(2)]), deltas([trade(2)]))
-    assert writer.flush()
-    assert writer.stop()
-    committer.close()
-    database.dispose()
-    assert [one.id for one in stored(open_store(sqlite_url))] == [1, 2]
-    assert_bars_equal_trades(open_store(sqlite_url), [trade(1), trade(2)])
+# Two writers
 
 
 def test_a_second_writer_is_refused_with_one_line(url, open_store):
