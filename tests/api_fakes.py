@@ -1,6 +1,7 @@
 """Small stand-ins for the running services, which keep state and can be moved on by a test."""
 
 import contextlib
+import json
 import math
 import tempfile
 import threading
@@ -9,6 +10,7 @@ from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -300,6 +302,13 @@ def make_app(services):
 
 def make_client(services, **options):
     return TestClient(make_app(services), base_url=HOST, **options)
+
+
+def json_of(response, status=200):
+    """Return the JSON of an answer of this status, which may hold no NaN."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    return json.loads(response.text, parse_constant=lambda word: pytest.fail(f"{word} in JSON"))
 
 
 def assert_refused(response, status, *, field=None, code=None):
