@@ -7,6 +7,15 @@ import numpy as np
 from model import Bars, Quality, Timeframe
 
 START_MS = 1_700_006_400_000  # 2023-11-15 00:00 UTC
+# Parameters of every way to a hedge ratio and to z.
+METHODS = {
+    "ols": {},
+    "tls": {"hedge_method": "tls"},
+    "static": {"hedge_method": "static"},
+    "kalman": {"hedge_method": "kalman"},
+    "fixed": {"hedge_method": "fixed", "fixed_beta": 1.3},
+    "innovation": {"hedge_method": "kalman", "z_method": "innovation"},
+}
 
 
 def walk(n, *, seed=0, sd=1e-3, level=11.0):

@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 
 from analytics.series import analyse
 from params import Params
-from tests.number_data import START_MS, bar_pair, tied, walks
+from tests.number_data import METHODS, START_MS, bar_pair, tied, walks
 
 seeds = st.integers(0, 10_000)
-METHODS = {
-    "ols": {},
-    "tls": {"hedge_method": "tls"},
-    "static": {"hedge_method": "static"},
-    "kalman": {"hedge_method": "kalman"},
-    "fixed": {"hedge_method": "fixed", "fixed_beta": 1.3},
-    "innovation": {"hedge_method": "kalman", "z_method": "innovation"},
-}
 
 
 def rule(name):

@@ -9,18 +9,8 @@ import analytics
 from analytics.series import analyse
 from analytics.warm import warm_kernels
 from params import Params
-from tests.number_data import bar_pair, tied
+from tests.number_data import METHODS, bar_pair, tied
 
-METHODS = {
-    "ols": {},
-    "tls": {"hedge_method": "tls"},
-    "static": {"hedge_method": "static"},
-    "kalman": {"hedge_method": "kalman"},
-    "fixed": {"hedge_method": "fixed", "fixed_beta": 1.3},
-    "innovation": {"hedge_method": "kalman", "z_method": "innovation"},
-    "raw": {"price_scale": "raw"},
-    "prices": {"correlation_of": "prices"},
-}
 NUMBERS = (
     "adf", "cointegration", "fits", "half_life", "hurst", "johansen", "kalman", "mackinnon",
     "moments", "noise", "rolling_adf", "spread",
@@ -51,7 +41,7 @@ def test_nothing_is_compiled_after_warming():
     for leg in pair:
         for column in (leg.open, leg.close, leg.ts, leg.quality):
             column.flags.writeable = False
-    for values in METHODS.values():
+    for values in (*METHODS.values(), {"price_scale": "raw"}, {"correlation_of": "prices"}):
         analyse(*pair, Params(**values))
     after = {name: len(kernel.signatures) for name, kernel in kernels(NUMBERS).items()}
     assert after == before
