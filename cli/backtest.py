@@ -8,10 +8,13 @@ import orjson
 
 import csvtext
 from analytics.backtest import BacktestResult, backtest_json
-from cli.source import add_source, is_simulated, market_of, opened, running_rule
+from cli.source import add_source, market_of, opened, running_rule
 from cli.words import say, say_table, to_ms, to_params, to_text
+from model import ConfigError
 from settings import Settings
 from study import DEFAULT_ROWS, Span, run_backtest
+
+MOST_ROWS = 10_000_000
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,13 +40,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Run it, print the metrics and write the files asked for."""
+    if not 1 <= args.rows <= MOST_ROWS:
+        raise ConfigError(f"rows must be 1 to {MOST_ROWS:,}, was {args.rows}", field="rows")
     start_ms = None if args.start is None else to_ms(args.start)
     end_ms = None if args.end is None else to_ms(args.end)
     with opened(args, settings) as store:
         params = to_params(args.parameters, running_rule(store))
         span = Span(start_ms, end_ms, args.rows)
         result = run_backtest(store, params, span, market=market_of(store))
-        simulated = is_simulated(store)
+        simulated = store.is_simulated
     if args.trades is not None:
         args.trades.write_bytes(csvtext.table(result.trade_columns))
     if args.equity is not None:

@@ -54,14 +54,9 @@ def _open(settings: Settings, venue: str) -> Store:
     return Store.open(settings.database_url, venue=key, stream=settings.stream)
 
 
-def is_simulated(store: Store) -> bool:
-    """Whether the rows are the simulated exchange's."""
-    return store.venue.startswith(SIMULATED)
-
-
 def market_of(store: Store) -> Market:
     """Return the dialect, and with it the usual fee, of the store's venue."""
-    return Market.SPOT if is_simulated(store) else VENUES[store.venue].market
+    return Market.SPOT if store.is_simulated else VENUES[store.venue].market
 
 
 def is_gapless(store: Store) -> bool:

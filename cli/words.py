@@ -24,7 +24,7 @@ def to_ms(text: str) -> int:
     """
     wrong = ConfigError(f"time must be like 2026-01-31, 2026-01-31T12:00 or ms, was {text!r}")
     if text.isascii() and text.isdigit() and len(text) != len("20260131"):
-        if int(text) > MAX_MS:
+        if len(text) > len(str(MAX_MS)) or int(text) > MAX_MS:
             raise wrong
         return int(text)
     try:

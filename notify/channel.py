@@ -18,9 +18,14 @@ MOST_ATTEMPTS = 8
 
 
 class Target(Protocol):
-    """Something a message can be delivered to."""
+    """Something a message can be delivered to.
+
+    Attributes:
+        name: without its secrets. hosts: whom it connects to.
+    """
 
     name: str
+    hosts: tuple[str, ...]
 
     def deliver(self, title: str, body: str, event: Mapping[str, Any]) -> str:
         """Deliver; return "" or why not."""

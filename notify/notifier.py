@@ -5,17 +5,15 @@ logged. Nothing here waits for the network on the caller's thread.
 """
 
 import importlib
-import ipaddress
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from model import ConfigError, PairsError, StorageError
+from notify.addresses import refuse_literal
 from notify.channel import Attempt, Channel, Message, Target
 from notify.webhook import PREFIX, Webhook
 from settings import Settings
@@ -59,26 +57,6 @@ def make_target(url: str) -> Target:
     return service
 
 
-def refuse_link_local(url: str) -> None:
-    """Refuse the addresses at which clouds hand out a machine's own credentials.
-
-    Other local addresses stay allowed: a receiver at home is what webhooks are for.
-
-    Raises:
-        ConfigError: the host is a link-local address, however it is written.
-    """
-    try:
-        host = urlsplit(url).hostname or ""
-        # What a resolver takes for an address: 169.254.1.1, 0xA9FE0101, 2851996929 …
-        packed = socket.inet_pton(socket.AF_INET6, host) if ":" in host else socket.inet_aton(host)
-    except (OSError, ValueError):
-        return  # a name, or no address at all
-    address = ipaddress.ip_address(packed)
-    plain = address.ipv4_mapped or address if address.version == 6 else address
-    if plain.is_link_local:
-        raise ConfigError("a target must not be at a link-local address", field="url")
-
-
 def compose(event: Mapping[str, Any], *, is_simulated: bool) -> Message:
     """Return the title and the text of an event, with its numbers."""
     pair = f"{event.get('y', '')}/{event.get('x', '')} {event.get('timeframe', '')}".strip(" /")
@@ -108,7 +86,7 @@ class Notifier:
         """Nothing runs and nothing is read before `start`."""
         self._settings, self._store, self._clock = settings, store, clock
         self._make_channel = channel
-        self._lock = threading.Lock()
+        self._lock, self._editing = threading.Lock(), threading.Lock()
         self._channels: dict[str, Channel] = {}
         self._infos: dict[str, ChannelInfo] = {}
         self._is_running = False
@@ -133,7 +111,7 @@ class Notifier:
 
     def send(self, event: Mapping[str, Any]) -> None:
         """Take an event in for every target; returns at once."""
-        message = compose(event, is_simulated=self._store.venue.startswith("simulated"))
+        message = compose(event, is_simulated=self._store.is_simulated)
         with self._lock:
             channels = list(self._channels.values())
         for channel in channels:
@@ -155,7 +133,7 @@ class Notifier:
             "ts": int(self._clock() * 1000),
             "message": "This is a test of the alert channel.",
         }
-        is_simulated = self._store.venue.startswith("simulated")
+        is_simulated = self._store.is_simulated
         message = compose(event, is_simulated=is_simulated)
         problem = channel.target.deliver(message.title, message.body, message.event)
         status = "failed" if problem else "delivered"
@@ -173,26 +151,31 @@ class Notifier:
         """Store a further target.
 
         Raises:
-            ConfigError: it names none or a link-local one, is there already, or there are too many.
+            ConfigError: it names none, or a refused address, or one that is there already; or there
+                are too many.
             StorageError: it cannot be stored.
         """
-        refuse_link_local(url)
         target = make_target(url)
-        urls = self._stored_urls()
-        if url in urls.values() or len(urls) >= MOST_URLS:
-            why = "is a channel already" if url in urls.values() else f"exceed {MOST_URLS}"
-            raise ConfigError(f"url must not be one that {why}", field="url")
-        key = f"c{1 + max((int(name[1:]) for name in urls), default=0)}"
-        self._put_urls({**urls, key: url})
-        self._open(key, "stored", target)
-        return self._infos[key]
+        refuse_literal(target.hosts)
+        with self._editing:
+            urls = self._stored_urls()
+            if url in urls.values():
+                raise ConfigError("url must not be that of a channel there is already", field="url")
+            if len(urls) >= MOST_URLS:
+                raise ConfigError(
+                    f"url must be one of at most {MOST_URLS}: remove a channel first", field="url"
+                )
+            key = f"c{1 + max((int(name[1:]) for name in urls), default=0)}"
+            self._put_urls({**urls, key: url})
+            return self._open(key, "stored", target)
 
     def remove(self, channel_id: str) -> bool:
         """Forget a stored target; False when there is none of that id."""
-        urls = self._stored_urls()
-        if channel_id not in urls:
-            return False
-        self._put_urls({key: url for key, url in urls.items() if key != channel_id})
+        with self._editing:
+            urls = self._stored_urls()
+            if channel_id not in urls:
+                return False
+            self._put_urls({key: url for key, url in urls.items() if key != channel_id})
         with self._lock:
             channel = self._channels.pop(channel_id, None)
             self._infos.pop(channel_id, None)
@@ -231,14 +214,15 @@ class Notifier:
         with self._lock:
             self._infos[key] = ChannelInfo(key, f"({source})", source, problem)
 
-    def _open(self, key: str, source: str, target: Target) -> None:
+    def _open(self, key: str, source: str, target: Target) -> ChannelInfo:
         channel = self._make_channel(target, on_attempt=self._log)
+        info = ChannelInfo(key, target.name, source, "")
         with self._lock:
-            self._infos[key] = ChannelInfo(key, target.name, source, "")
-            if not self._is_running:
-                return
-            self._channels[key] = channel
-            channel.start()
+            self._infos[key] = info
+            if self._is_running:
+                self._channels[key] = channel
+                channel.start()
+        return info
 
     def _log(self, attempt: Attempt) -> None:
         delivery = Delivery(

@@ -7,6 +7,7 @@ from typing import Any
 import apprise
 
 from model import ConfigError
+from notify.addresses import find_refused
 
 # The library logs addresses when a delivery fails, and those hold tokens.
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
@@ -28,7 +29,11 @@ class Service:
                 f"a target must be in the notification library's URL form, was {scheme}://…",
                 field="url",
             )
+        # Where a redirect leads was never looked at.
+        target.redirects = False
         self._target = target
+        found = (getattr(target, name, None) for name in ("host", "smtp_host"))
+        self.hosts = tuple(host for host in found if isinstance(host, str) and host)
         self.name = str(target.url(privacy=True)).partition("?")[0]
 
     def deliver(self, title: str, body: str, event: Mapping[str, Any]) -> str:
@@ -36,6 +41,9 @@ class Service:
         kind = (
             apprise.NotifyType.INFO if event.get("kind") == "exit" else apprise.NotifyType.WARNING
         )
+        refusal = find_refused(self.hosts)
+        if refusal:
+            return refusal
         try:
             is_taken = self._target.notify(body=body, title=title, notify_type=kind)
         except Exception as error:  # plugins of a hundred services: any of them may raise

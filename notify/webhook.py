@@ -17,6 +17,7 @@ import httpx
 import orjson
 
 from model import ConfigError
+from notify.addresses import find_refused
 
 PREFIX = "webhook+"
 TIMEOUT_S = 10.0
@@ -55,11 +56,15 @@ class Webhook:
         self._secret = unquote(parts.username or "") or unquote(parts.password or "")
         self._address = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
         self._clock = clock
+        self.hosts: tuple[str, ...] = (host,)
         # The path may hold a secret of the receiver's: only the host is ever shown.
         self.name = f"{PREFIX}{parts.scheme}://{place}"
 
     def deliver(self, title: str, body: str, event: Mapping[str, Any]) -> str:
         """Post an event; return "" or, in words without secrets, why it was not taken."""
+        refusal = find_refused(self.hosts)
+        if refusal:
+            return refusal
         content = orjson.dumps({**event, "title": title, "text": body})
         timestamp = str(int(self._clock()))
         headers = {"Content-Type": "application/json", "X-Pairs-Timestamp": timestamp}

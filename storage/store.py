@@ -6,7 +6,6 @@ thread.
 """
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Self
 
 from sqlalchemy import exists, select
@@ -86,6 +85,11 @@ class Store:
     def venue(self) -> str:
         """The venue whose rows this store sees."""
         return self.access.venue
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether that venue is the simulated exchange."""
+        return self.venue.startswith(SIMULATED)
 
     @property
     def stream(self) -> Stream:
@@ -229,10 +233,5 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -10,6 +10,7 @@ class Receiver:
     def __init__(self):
         self.got, self.statuses, self.wait = [], [], threading.Event()
         self.wait.set()
+        self.location = "http://127.0.0.1:9/elsewhere"
         self.arrived = threading.Condition()
         receiver = self
 
@@ -22,8 +23,8 @@ class Receiver:
                     receiver.got.append((self.path, dict(self.headers), body))
                     receiver.arrived.notify_all()
                 self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+                if 300 <= status < 400:
+                    self.send_header("Location", receiver.location)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

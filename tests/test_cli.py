@@ -92,7 +92,7 @@ def test_to_ms_reads_dates_as_utc(text, ms):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2026-13-01", "-5", "1e9", "9" * 16, "1900-01-01"]
+    "text", ["", "yesterday", "2026-13-01", "-5", "1e9", "9" * 16, "9" * 5000, "1900-01-01"]
 )
 def test_to_ms_refuses_what_is_no_time(text):
     with pytest.raises(ConfigError, match="time must be like"):
@@ -382,6 +382,8 @@ def test_backtest_starts_from_the_running_rule(run, paired):
         (("x=SOLUSDT",), "x SOLUSDT has no stored 1m bars"),
         (("--start", "2026-01-02", "--end", "2026-01-01"), "end must not be before start"),
         (("--start", "2027-01-01"), "has no stored 1m bars"),
+        (("--rows", "0"), "rows must be 1 to 10,000,000, was 0"),
+        (("--rows", "9" * 20), "rows must be 1 to 10,000,000, was 9999"),
         (("--trades", "/nowhere/at/all.csv"), "/nowhere/at/all.csv: No such file"),
     ],
 )

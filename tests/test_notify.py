@@ -37,7 +37,7 @@ def receiver():
 class FakeStore:
     """Keeps configuration and the delivery log in memory."""
 
-    venue = "binance-spot"
+    is_simulated = False
 
     def __init__(self):
         self.entries, self.log = {}, []
@@ -299,19 +299,19 @@ def test_library_does_not_log_addresses(notifier, free_port, caplog):
     assert "S3CRET" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["169.254.169.254", "2852039166", "0xa9fea9fe", "[fe80::1]", "[::ffff:169.254.1.1]"],
-)
-@pytest.mark.parametrize("scheme", ["json", "webhook+http"])
-def test_targets_at_link_local_addresses_are_refused(notifier, scheme, host):
-    """Where a cloud hands out a machine's credentials; the local network itself is allowed."""
-    found, _ = notifier()
-    with pytest.raises(ConfigError, match="link-local"):
-        found.add(f"{scheme}://{host}/latest/meta-data")
+def test_channels_added_at_once_are_all_kept(notifier):
+    found, store = notifier()
+    put, urls = store.config.put, [f"webhook+http://h{number}.example/" for number in range(8)]
 
+    def slow_put(name, body, now_ms):
+        time.sleep(0.01)
+        put(name, body, now_ms)
 
-@pytest.mark.parametrize("host", ["192.168.1.20", "10.0.0.5", "localhost", "[::1]", "example.org"])
-def test_targets_in_the_local_network_are_taken(notifier, host):
-    found, _ = notifier()
-    assert found.add(f"webhook+http://{host}:9/in").source == "stored"
+    store.config.put = slow_put
+    threads = [threading.Thread(target=found.add, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(store.entries["notify.urls"].body["urls"].values()) == urls
+    assert len(found.channels()) == 8
