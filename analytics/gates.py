@@ -9,29 +9,14 @@ import math
 import numpy as np
 
 from analytics.costs import expected_funding_bps, trading_cost_bps
-from analytics.machine import Levels
 from analytics.record import MIN_ENTRIES, History
 from analytics.regime import MAX_DRIFT, MAX_HURST, Regime, regimes
 from analytics.series import PairSeries
+from analytics.trades import sizable
 from model import Codes, Flags, Floats, Gate, Ints, Market, Timeframe
 from params import GATES, GateName, Params
 
 MIN_RATIO, MAX_RATIO = 0.1, 10.0
-
-
-def candidates(zscore: Floats, levels: Levels) -> Ints:
-    """Return the rows on which the machine may look at the gates at all.
-
-    Args:
-        zscore: (n,) standardised spread.
-    Returns:
-        (m,) row numbers, ascending, where |z|, or with re-entry the |z| of the row before, is at
-        the entry or beyond.
-    """
-    rows = np.flatnonzero((zscore >= levels.entry) | (zscore <= -levels.entry))
-    if levels.is_reentry:
-        rows = rows[rows < len(zscore) - 1] + 1
-    return rows
 
 
 def open_rows(series: PairSeries, params: Params, market: Market, past: History) -> Ints:
@@ -60,20 +45,6 @@ def tradable(series: PairSeries, params: Params, market: Market, past: History) 
         if name in params.gates and name != "worth_it":
             rows = rows[passes(name, series, params, market, past, rows)]
     return rows
-
-
-def sizable(series: PairSeries, params: Params) -> Ints:
-    """Return the rows the machine may ask about on which the size of a trade is known."""
-    rows = candidates(series.zscore, Levels.of(params))
-    result: Ints = rows[np.isfinite(series.beta_trade[rows])]
-    return result
-
-
-def as_flags(rows: Ints, n: int) -> Flags:
-    """Return (n,) flags that are True on the given rows."""
-    flags = np.zeros(n, dtype=np.bool_)
-    flags[rows] = True
-    return flags
 
 
 def passed(series: PairSeries, params: Params, market: Market, past: History, rows: Ints) -> Flags:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from model import Codes, Flags, Floats, Ints
+from model import Codes, Floats, Ints
 from params import Params
 
 # More rows than any grid has, yet far from overflow when counted on.
@@ -209,6 +209,24 @@ def _quiet(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _flat_until(  # type: ignore[no-untyped-def]
+    z, t, end, asked, a, barred, entry, exit_, is_reentry
+):
+    """Return the first row ≥ t on which `_step`, while FLAT, could change anything.
+
+    With one side barred that is where it re-arms: until there the other cannot enter either.
+    """
+    if barred == 0:
+        while not is_reentry and a < len(asked) and abs(z[asked[a]]) < entry:
+            a += 1
+        return min(end, asked[a]) if a < len(asked) else end
+    sign = 1.0 if barred == 1 else -1.0
+    while barred != 3 and t < end and not sign * z[t] <= exit_:
+        t += 1
+    return t
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _from(asked, a, t):  # type: ignore[no-untyped-def]
     """Return the place of the first row ≥ t in `asked`, from place `a` on."""
     while a < len(asked) and asked[a] < t:
@@ -218,7 +236,7 @@ def _from(asked, a, t):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
-    z, ok, breaks, half_life, asked, has_asked, lo, hi,
+    z, asked, breaks, half_life, lo, hi,
     entry, exit_, stop, is_reentry, max_hold, cooldown,
     position, events, ungateds, woulds, blocks, forever,
 ):  # fmt: skip
@@ -229,41 +247,37 @@ def _walk(  # type: ignore[no-untyped-def]
     reasons = np.empty(most, np.int8)
     detail = len(position) > 0
     losing = stop if stop > 0.0 else np.inf
-    by_half_life = max_hold < 0
     side, held, limit, idle, barred = 0, 0, -1, forever, 0
     n, t, a, b = 0, lo, np.searchsorted(asked, lo), np.searchsorted(breaks, lo)
     while t < hi:
         next_break = breaks[b] if b < len(breaks) else hi
         before = z[t - 1] if t > 0 else np.nan
-        if barred == 0 and (side == 0 or not detail):
-            end = min(hi, next_break)
-            if limit >= 0:
-                end = min(end, t + limit - held - 1)
-            if side == 0 and has_asked:
-                a = _from(asked, a, t)
-                quiet = (min(end, asked[a]) if a < len(asked) else end) - t
-            else:
-                quiet = _quiet(z, t, end, side, before, entry, exit_, losing, is_reentry) - t
-            if quiet > 0:
-                t += quiet
-                idle += quiet
-                held += quiet
-                if t == hi:
-                    break
-                before = z[t - 1]
+        end = min(hi, next_break)
+        if limit >= 0:
+            end = min(end, t + limit - held - 1)
+        if barred == 0 and (side == 0 if detail else side != 0):
+            until = _quiet(z, t, end, side, before, entry, exit_, losing, is_reentry)
+        elif side == 0 and not detail:
+            a = _from(asked, a, t)
+            until = _flat_until(z, t, end, asked, a, barred, entry, exit_, is_reentry)
+        else:
+            until = t
+        if until > t:
+            idle += until - t
+            held += until - t
+            t = until
+            if t == hi:
+                break
+            before = z[t - 1]
         broken = t == next_break
         if broken:
             b += 1
-        # Two columns are read only where they count: a row far from the last one read is not in
+        a = _from(asked, a, t)
+        # The half-life is read only where it counts: a row far from the last one read is not in
         # the processor's cache.
-        if has_asked:
-            a = _from(asked, a, t)
-            passes = a < len(asked) and asked[a] == t
-        else:
-            passes = ok[t]
-        rows = half_life[t] if by_half_life else np.nan
         side, held, limit, idle, barred, event, ungated, would, block = _step(
-            side, held, limit, idle, barred, z[t], before, passes, broken, rows,
+            side, held, limit, idle, barred, z[t], before, a < len(asked) and asked[a] == t, broken,
+            half_life[t] if max_hold < 0 else np.nan,
             entry, exit_, stop, is_reentry, max_hold, cooldown,
         )  # fmt: skip
         if event == 1:
@@ -277,6 +291,21 @@ def _walk(  # type: ignore[no-untyped-def]
         t += 1
     state = (side, held if side != 0 else 0, limit, idle, barred)
     return entry_row[:n], exit_row[:n], sides[:n], reasons[:n], state
+
+
+def candidates(zscore: Floats, levels: Levels) -> Ints:
+    """Return the rows on which the machine may ask whether the gates pass.
+
+    Args:
+        zscore: (n,) standardised spread.
+    Returns:
+        (m,) row numbers, ascending, where |z|, or with re-entry the |z| of the row before, is at
+        the entry or beyond.
+    """
+    rows = np.flatnonzero((zscore >= levels.entry) | (zscore <= -levels.entry))
+    if levels.is_reentry:
+        rows = rows[rows < len(zscore) - 1] + 1
+    return rows
 
 
 def break_rows(start: Ints) -> Ints:
@@ -299,12 +328,11 @@ def readonly(column: np.ndarray) -> np.ndarray:
 
 def walk(
     zscore: Floats,
-    ok: Flags,
+    asked: Ints,
     breaks: Ints,
     half_life: Floats,
     levels: Levels,
     *,
-    asked: Ints | None = None,
     lo: int = 0,
     hi: int | None = None,
     with_rows: bool = False,
@@ -313,11 +341,10 @@ def walk(
 
     Args:
         zscore: (n,) standardised spread; NaN where unknown.
-        ok: (n,) whether every active gate passes; only looked at where z is beyond the entry.
+        asked: the rows on which every active gate passes, ascending; of these only those among
+            `candidates` matter.
         breaks: rows that begin a new run of the grid, ascending (`break_rows`).
         half_life: (n,) rows; sets the time-out at entry where `levels.max_hold` is −1.
-        asked: the rows where `ok` is True, ascending, if they are at hand: the others are then
-            passed over while FLAT, which changes nothing but the time it takes.
         lo, hi: half-open range of rows; hi None = n. The row before `lo` may be looked at.
         with_rows: fill the per-row codes as well.
     Returns:
@@ -327,15 +354,14 @@ def walk(
     """
     n = len(zscore)
     hi = n if hi is None else hi
-    if not len(ok) == len(half_life) == n:
-        raise ValueError("zscore, ok and half_life must have the same length")
+    if len(half_life) != n:
+        raise ValueError("zscore and half_life must have the same length")
     if not 0 <= lo <= hi <= n:
         raise ValueError(f"lo and hi must be 0 ≤ lo ≤ hi ≤ {n}, was {lo} and {hi}")
     rows = [np.zeros(n if with_rows else 0, dtype=np.int8) for _ in range(5)]
-    has_asked = asked is not None and not with_rows
-    columns = (zscore, ok, breaks, half_life, asked if asked is not None else breaks)
+    columns = (zscore, asked, breaks, half_life)
     entries, exits, sides, reasons, state = _walk(
-        *map(readonly, columns), has_asked, lo, hi, *levels, *rows, FOREVER
+        *map(readonly, columns), lo, hi, *levels, *rows, FOREVER
     )
     position, event, ungated, would, block = rows
     return Walk(

@@ -36,12 +36,10 @@ def outcome_at(
     hi = closed_rows(series)
     if row >= hi or series.ts[row] != ts:
         return None
-    only = np.zeros(len(series.ts), dtype=np.bool_)
-    only[row] = True
     # From the row before, so that re-entry sees where z came from; that row itself cannot enter.
     found = walk(
         series.zscore,
-        only,
+        np.array([row]),
         break_rows(series.start),
         series.half_life,
         Levels.of(params),

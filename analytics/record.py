@@ -12,7 +12,7 @@ from numba import njit
 
 from analytics.machine import Event, Levels, break_rows, readonly, walk
 from analytics.series import PairSeries
-from analytics.trades import Tape, Terms, Trades, closed_rows, fill
+from analytics.trades import Tape, Terms, Trades, closed_rows, fill, sizable
 from model import Floats, Ints, Record
 from params import Params
 
@@ -92,9 +92,8 @@ def wilson(k: int, n: int) -> tuple[float, float]:
 def past_entries(series: PairSeries, params: Params, tape: Tape, terms: Terms) -> Trades:
     """Return the machine's trades on the closed rows with every gate off but `warm`."""
     hi = closed_rows(series)
-    known = np.isfinite(series.beta_trade)  # z is known wherever the machine looks at it
-    breaks = break_rows(series.start)
-    found = walk(series.zscore, known, breaks, series.half_life, Levels.of(params), hi=hi)
+    rows, breaks = sizable(series, params), break_rows(series.start)
+    found = walk(series.zscore, rows, breaks, series.half_life, Levels.of(params), hi=hi)
     return fill(found, tape, terms, hi=hi)
 
 

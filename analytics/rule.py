@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 
 from analytics.costs import FundingRates
-from analytics.gates import as_flags, open_rows
+from analytics.gates import open_rows
 from analytics.machine import EVENT_LABELS, Event, Levels, Walk, break_rows, walk
 from analytics.record import NO_HISTORY, History, history, past_entries
 from analytics.series import PairSeries
 from analytics.trades import SIDE_NAMES, Tape, Terms, closed_rows
-from model import Flags, Market
+from model import Ints, Market
 from params import Params
 
 
@@ -20,8 +20,8 @@ from params import Params
 class Play:
     """What a rule did on the closed rows lo ≤ t < hi of a series.
 
-    `past` is the record of its entries with the gates off, `ok` where the active gates pass (on
-    the rows the machine asks about), `walk` the machine's run.
+    `past` is the record of its entries with the gates off, `open_rows` the rows the machine asks
+    about on which the active gates pass, `walk` the machine's run.
     """
 
     lo: int
@@ -29,7 +29,7 @@ class Play:
     tape: Tape
     terms: Terms
     past: History
-    ok: Flags
+    open_rows: Ints
     walk: Walk
 
 
@@ -63,19 +63,17 @@ def play(
     if with_record or "worth_it" in params.gates:
         past = history(past_entries(series, params, tape, terms), terms.notional)
     rows = open_rows(series, params, market, past)
-    ok = as_flags(rows, len(series.ts))
     found = walk(
         series.zscore,
-        ok,
+        rows,
         break_rows(series.start),
         series.half_life,
         Levels.of(params),
-        asked=rows,
         lo=lo,
         hi=hi,
         with_rows=with_rows,
     )
-    return Play(lo, hi, tape, terms, past, ok, found)
+    return Play(lo, hi, tape, terms, past, rows, found)
 
 
 def machine_marks(

@@ -16,15 +16,15 @@ from numba import njit
 
 from analytics.backtest import row_range
 from analytics.costs import FundingRates
-from analytics.gates import as_flags, sizable, tradable, worth_it
+from analytics.gates import tradable, worth_it
 from analytics.machine import Levels, break_rows, readonly, walk
 from analytics.metrics import YEAR_MS
 from analytics.pieces import Runner, Threads, freeze
 from analytics.record import NO_HISTORY, history
 from analytics.series import PairSeries
 from analytics.sharpe import Moments, deflated_sharpe, expected_best_sharpe
-from analytics.trades import Tape, Terms, Trades, closed_rows, fill
-from model import ConfigError, Flags, Floats, Ints, Market
+from analytics.trades import Tape, Terms, Trades, closed_rows, fill, sizable
+from model import ConfigError, Floats, Ints, Market
 from params import Params
 
 CELLS_A_TASK = 16
@@ -176,7 +176,6 @@ class Shared(NamedTuple):
     terms: Terms
     breaks: Ints
     known_rows: Ints
-    is_known: Flags
     rows: Ints
     lo: int
     hi: int
@@ -221,7 +220,6 @@ def shared_of(
         Terms.of(base, market),
         break_rows(series.start),
         sizable(series, base),
-        np.isfinite(series.beta_trade),
         tradable(series, base, market, NO_HISTORY),
         lo,
         hi,
@@ -254,11 +252,10 @@ def cell_trades(shared: Shared, cell: Params) -> Trades:
         until = closed_rows(series)
         found = walk(
             series.zscore,
-            shared.is_known,
+            shared.known_rows,
             shared.breaks,
             series.half_life,
             levels,
-            asked=shared.known_rows,
             hi=until,
         )
         past = fill(found, shared.tape, shared.terms, hi=until)
@@ -266,11 +263,10 @@ def cell_trades(shared: Shared, cell: Params) -> Trades:
         rows = rows[worth_it(series, shared.base, shared.market, record, rows)]
     found = walk(
         series.zscore,
-        as_flags(rows, len(series.ts)),
+        rows,
         shared.breaks,
         series.half_life,
         levels,
-        asked=rows,
         lo=shared.lo,
         hi=shared.hi,
     )

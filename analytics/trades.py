@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from analytics.costs import FundingRates, fill_rates, funding_rows
-from analytics.machine import EVENT_LABELS, Walk, readonly
+from analytics.machine import EVENT_LABELS, Levels, Walk, candidates, readonly
 from analytics.series import PairSeries
 from model import Codes, Flags, Floats, Ints, Market, Side
 from params import Params
@@ -161,6 +161,13 @@ class Trades:
         return {
             name: plain[name] if name in plain else getattr(self, name).tolist() for name in COLUMNS
         }
+
+
+def sizable(series: PairSeries, params: Params) -> Ints:
+    """Return the rows the machine may ask about on which the size of a trade is known."""
+    rows = candidates(series.zscore, Levels.of(params))
+    result: Ints = rows[np.isfinite(series.beta_trade[rows])]
+    return result
 
 
 def closed_rows(series: PairSeries) -> int:

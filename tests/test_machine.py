@@ -16,6 +16,7 @@ from analytics.machine import (
     Walk,
     advance,
     break_rows,
+    candidates,
     walk,
 )
 from params import Params
@@ -31,7 +32,7 @@ def run(z, levels=BASE, *, ok=None, breaks=(), half_life=None, lo=0, hi=None) ->
     n = len(z)
     return walk(
         np.array(z, dtype=float),
-        np.ones(n, dtype=np.bool_) if ok is None else np.array(ok, dtype=np.bool_),
+        np.arange(n) if ok is None else np.flatnonzero(ok),
         np.array(breaks, dtype=np.int64),
         np.full(n, NAN) if half_life is None else np.array(half_life, dtype=float),
         levels,
@@ -178,14 +179,10 @@ def test_signal_on_the_row_of_a_flip_waits_for_the_next_row():
     assert got.block.tolist()[1] == Block.COOLING
 
 
-def test_rows_asked_about_are_passed_on_to_a_walk_with_codes_unchanged():
-    """The codes tell of every row, whichever rows may enter."""
-    z = np.array([2.5, 2.5, 2.5])
-    ok, none = np.array([False, True, True]), np.array([], dtype=np.int64)
-    args = (z, ok, none, np.full(3, NAN), BASE)
-    got = walk(*args, asked=np.array([1, 2]), with_rows=True)
-    assert got.ungated.tolist() == [-1, -1, -1]
-    assert walk(*args, asked=np.array([1, 2]), lo=2).entry_row.tolist() == [2]
+def test_rows_before_lo_are_not_asked_about():
+    z, none = np.array([2.5, 2.5, 2.5]), np.array([], dtype=np.int64)
+    got = walk(z, np.array([0, 2]), none, np.full(3, NAN), BASE, lo=1)
+    assert got.entry_row.tolist() == [2]
 
 
 def test_a_single_row_has_its_codes():
@@ -211,8 +208,8 @@ def test_walk_equals_the_slow_machine(seed):
     series = series_for(seed, params)
     ok = np.random.default_rng(seed).random(400) < 0.8
     got = walk(
-        series.zscore, ok, break_rows(series.start), series.half_life, Levels.of(params),
-        with_rows=True,
+        series.zscore, np.flatnonzero(ok), break_rows(series.start), series.half_life,
+        Levels.of(params), with_rows=True,
     )  # fmt: skip
     slow, sides, reasons = Machine(), [], []
     for t in range(400):
@@ -231,9 +228,11 @@ def test_walk_without_rows_and_step_by_step_agree_with_the_walk(seed):
     series = series_for(seed, params)
     ok = np.random.default_rng(seed).random(400) < 0.8
     breaks, levels = break_rows(series.start), Levels.of(params)
-    args = (series.zscore, ok, breaks, series.half_life, levels)
-    full, quick = walk(*args, with_rows=True), walk(*args)
-    asked = walk(*args, asked=np.flatnonzero(ok))
+    rest = (breaks, series.half_life, levels)
+    full = walk(series.zscore, np.flatnonzero(ok), *rest, with_rows=True)
+    quick = walk(series.zscore, np.flatnonzero(ok), *rest)
+    few = np.intersect1d(np.flatnonzero(ok), candidates(series.zscore, levels))
+    asked = walk(series.zscore, few, *rest)
     for name in ("entry_row", "exit_row", "side", "reason"):
         np.testing.assert_array_equal(getattr(full, name), getattr(quick, name), err_msg=name)
         np.testing.assert_array_equal(getattr(full, name), getattr(asked, name), err_msg=name)
@@ -272,7 +271,7 @@ def test_no_rows_are_walked_without_complaint():
 def test_misuse_raises():
     series = random_series(1)
     with pytest.raises(ValueError, match="same length"):
-        walk(series.zscore, np.ones(3, np.bool_), np.array([], np.int64), series.half_life, BASE)
+        walk(series.zscore[:3], np.arange(3), np.array([], np.int64), series.half_life, BASE)
     with pytest.raises(ValueError, match="0 ≤ lo ≤ hi ≤ 2, was 1 and 3"):
         run([0, 0], lo=1, hi=3)
 
