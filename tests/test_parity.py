@@ -14,7 +14,7 @@ from params import Params
 from parity import _as_live, compare
 from recorder import Recorder
 from storage.store import Store
-from study import Span, closed_only, load_bars
+from study import Span, load_bars
 from tests.engine_venue import Venue
 from tests.study_pairs import MINUTE, START, candles, put, walk_pair
 
@@ -35,7 +35,7 @@ class LiveDay:
 
     def bars(self, symbol, timeframe, *, limit, include_open=True):
         span = Span(None, START + self.row * MINUTE, limit)
-        return closed_only(load_bars(self.store, symbol, timeframe, span, lead=0))
+        return load_bars(self.store, symbol, timeframe, span, lead=0)
 
     def views(self):
         legs = [self.bars(s, self.rule.timeframe, limit=900) for s in (self.rule.y, self.rule.x)]
