@@ -43,7 +43,7 @@ def identify(
         DataError: the name does not say enough, or the interval is not one of ours.
     """
     match = _NAME.search(path.name)
-    since, until = _span(match["date"]) if match else (None, None)
+    since, until = _span(match["date"], path.name) if match else (None, None)
     if match and kind is None:
         what = match["what"]
         kind = "trades" if what == "trades" else "aggTrades" if what == "aggTrades" else "klines"
@@ -64,11 +64,14 @@ def identify(
     return Source(kind, found.upper(), timeframe, since, until)
 
 
-def _span(date: str) -> tuple[int, int]:
-    start = datetime.datetime.fromisoformat(date if len(date) > 7 else f"{date}-01")
-    start = start.replace(tzinfo=datetime.UTC)
-    if len(date) > 7:
-        end = start + datetime.timedelta(days=1)
-    else:
-        end = (start + datetime.timedelta(days=32)).replace(day=1)
+def _span(date: str, name: str) -> tuple[int, int]:
+    try:
+        start = datetime.datetime.fromisoformat(date if len(date) > 7 else f"{date}-01")
+        start = start.replace(tzinfo=datetime.UTC)
+        if len(date) > 7:
+            end = start + datetime.timedelta(days=1)
+        else:
+            end = (start + datetime.timedelta(days=32)).replace(day=1)
+    except (ValueError, OverflowError):
+        raise DataError(f"the date in {name!r} must be a day or a month, was {date}") from None
     return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000

@@ -16,6 +16,7 @@ MAX_PRICE = 1e12
 MAX_QTY = 1e15
 MAX_ID = 1 << 62
 MAX_RATE = 1.0
+MAX_COUNT = 1 << 53  # trades in a candle
 # 2001-09-09 to 2286-11-20: seconds and microseconds fall outside.
 MIN_TS_MS, MAX_TS_MS = 10**12, 10**13
 
@@ -176,11 +177,12 @@ def kline_bar(row: Sequence[Any], symbol: str, timeframe: Timeframe) -> Bar | No
         return None
     ts, count = row[0], row[8]
     numbers = [decimal(value) for value in (*row[1:6], row[7])]
-    if None in numbers or not MIN_TS_MS <= ts < MAX_TS_MS or ts % timeframe.ms or count < 0:
+    if None in numbers or not MIN_TS_MS <= ts < MAX_TS_MS or ts % timeframe.ms:
         return None
     open_, high, low, close, volume, quote = (float(number or 0.0) for number in numbers)
     sound = 0.0 < low <= min(open_, close) <= max(open_, close) <= high < MAX_PRICE
-    if not sound or not (0.0 <= volume < math.inf and 0.0 <= quote < math.inf):
+    counted = 0.0 <= volume < math.inf and 0.0 <= quote < math.inf and 0 <= count < MAX_COUNT
+    if not (sound and counted):
         return None
     return Bar(
         symbol, timeframe, ts, open_, high, low, close, volume, quote, count, -1, -1, Quality.KLINE

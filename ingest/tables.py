@@ -18,6 +18,7 @@ TRADE_COLUMNS: Mapping[Kind, tuple[int, int, int, int, int]] = {
     "trades": (0, 1, 2, 4, 5),
     "aggTrades": (0, 1, 2, 5, 6),
 }
+LONGEST_WHOLE = 24  # digits; whatever is counted here has fewer
 # From these on a time is in micro- or nanoseconds.
 MICRO, NANO = 10**14, 10**17
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -37,13 +38,17 @@ class RowError(DataError):
     """One row cannot be used; the text says which value and why."""
 
 
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_WHOLE
+
+
 def time_ms(text: str) -> int:
     """Return the milliseconds of a time of a file: ms, µs or ns by their size.
 
     Raises:
         RowError: it is not a whole number, or lies outside 2001 to 2286.
     """
-    if not (text.isascii() and text.isdecimal() and len(text) < 25):
+    if not _is_whole(text):
         raise RowError(f"time must be a whole number, was {text[:40]!r}")
     value = int(text)
     value //= 1_000_000 if value >= NANO else 1000 if value >= MICRO else 1
@@ -62,7 +67,7 @@ def trade_row(fields: Sequence[str], kind: Kind, symbol: str) -> Trade | int:
     if len(fields) <= columns[-1]:
         raise RowError(f"must have at least {columns[-1] + 1} columns, was {len(fields)}")
     number, price, qty, time, maker = (fields[column].strip() for column in columns)
-    if not (number.isascii() and number.isdecimal() and len(number) < 25):
+    if not _is_whole(number):
         raise RowError(f"id must be a whole number, was {number[:40]!r}")
     if maker.lower() not in ("true", "false"):
         raise RowError(f"is_buyer_maker must be true or false, was {maker[:40]!r}")
@@ -84,7 +89,7 @@ def kline_row(fields: Sequence[str], symbol: str, timeframe: Timeframe) -> Bar:
     if len(fields) < 9:
         raise RowError(f"must have at least 9 columns, was {len(fields)}")
     count = fields[8].strip()
-    if not (count.isascii() and count.isdecimal() and len(count) < 18):
+    if not _is_whole(count):
         raise RowError(f"count must be a whole number, was {count[:40]!r}")
     row = [time_ms(fields[0].strip()), *fields[1:8], int(count)]
     return _imported(kline_bar(row, symbol, timeframe), fields)
@@ -151,7 +156,7 @@ def ohlc_row(fields: Sequence[str], columns: Columns, symbol: str, timeframe: Ti
     else:
         quote = repr((decimal(volume) or 0.0) * mean)
     count = fields[columns.trades].strip() if columns.trades >= 0 else "0"
-    if not count.isdecimal():
+    if not _is_whole(count):
         raise RowError(f"trades must be a whole number, was {count[:40]!r}")
     ts = any_time_ms(fields[columns.time].strip())
     row = [ts, *prices, volume, 0, quote, int(count)]
@@ -166,11 +171,13 @@ def any_time_ms(text: str) -> int:
     """
     if text.isascii() and text.replace(".", "", 1).isdecimal():
         value = float(text)
+        if not value < 10**LONGEST_WHOLE:
+            raise RowError(f"time must lie between 2001 and 2286, was {text[:40]!r}")
         return time_ms(str(int(value * 1000))) if value < 10**11 else time_ms(str(int(value)))
     try:
         when = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=datetime.UTC)
+        return time_ms(str(round(when.timestamp() * 1000)))
+    except (ValueError, OverflowError):
         raise RowError(f"time must be ISO 8601 or a number, was {text[:40]!r}") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
-    return time_ms(str(round(when.timestamp() * 1000)))

@@ -246,6 +246,15 @@ def test_generic_table_that_cannot_be_understood_says_why(tmp_path, rows, says):
         read(write(tmp_path / "x.csv", rows), symbol="ETHUSDT")
 
 
+@pytest.mark.parametrize("count", ["9" * 20, "9" * 5000, "-1", "1.5", "²"])
+def test_a_count_that_no_database_could_hold_is_told(tmp_path, count):
+    rows = ["time,open,high,low,close,volume,trades"]
+    rows += [f"{DAY + n * 60_000},10,12,9,11,2,{count if n == 1 else 7}" for n in range(3)]
+    bars, importer = read(write(tmp_path / "x.csv", rows), symbol="BTCUSDT")
+    assert importer.report.errors[0].startswith("line 3: ")
+    assert [bar.ts for bar in bars] == [DAY, DAY + 120_000]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -258,7 +267,8 @@ def test_times_in_every_writing_are_the_same(text):
 
 
 def test_times_that_are_none_are_refused():
-    for text in ("", "x", "-5", "1e9", "١٧٣٥", "9" * 30, "2025-13-01", "."):
+    far = ("9" * 30, "9" * 400, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    for text in ("", "x", "-5", "1e9", "١٧٣٥", *far, "2025-13-01", "."):
         with pytest.raises(DataError):
             any_time_ms(text)
     with pytest.raises(DataError):
@@ -451,6 +461,8 @@ def test_names_tell_what_a_file_holds():
     assert identify(Path("x.jsonl")).kind == "frames"
     for name, says in (
         ("ETHUSDT-3m-2024-02.zip", "interval must be one of 1s, 1m, 5m, 15m, 1h, was 3m"),
+        ("ETHUSDT-1m-2024-13.zip", "date in 'ETHUSDT-1m-2024-13.zip' must be a day or a month"),
+        ("ETHUSDT-1m-9999-12-31.zip", "must be a day or a month, was 9999-12-31"),
         ("prices.csv", "symbol must be given"),
     ):
         with pytest.raises(DataError, match=says):

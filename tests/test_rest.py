@@ -84,6 +84,7 @@ def test_klines_leave_out_what_is_no_candle():
         *([T0 + 1, *good[1:]], ["x", *good[1:]], good[:8], [T0, "nan", *good[2:]]),
         *([T0, "10", "9", *good[3:]], [T0, "10", "12", "0", *good[4:]], 5, None),
         *([*good[:5], "-1", *good[6:]], [*good[:8], "9", *good[9:]]),
+        *([*good[:8], -1, *good[9:]], [*good[:8], 10**15 * 10, *good[9:]]),
     ]
     body = httpx.Response(200, json=[quiet, good, *bad]).content
     bars = klines_from_rest(body, "BTCUSDT", Timeframe.M1)
