@@ -6,6 +6,7 @@ apostrophe; a carriage return, which ends a line for some readers without being 
 becomes a blank.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,12 @@ import numpy as np
 
 from model import Ints
 
-FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet computes instead of showing
-QUOTED = frozenset(',"\n')
+# What a spreadsheet computes instead of showing: also in full width, and behind what is not seen.
+FORMULA = re.compile(
+    r"[\s\x00-\x1f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠]|\t"
+)
+# Semicolon and tab part cells where the comma is the decimal sign.
+QUOTED = frozenset(',"\n;\t')
 
 Column = np.ndarray | Sequence[Any]
 
@@ -110,7 +115,7 @@ def _cell(value: Any) -> str:
 
 def _text(value: str) -> str:
     text = value.replace("\r", " ")
-    if text.lstrip(" \n").startswith(FORMULA):
+    if FORMULA.match(text):
         text = f"'{text}"
     if QUOTED.isdisjoint(text):
         return text
