@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from numba import config
+
 from analytics.warm import FIRST, PARTS, warm_kernels
 
 log = logging.getLogger(__name__)
@@ -71,12 +73,19 @@ class Warming:
             process.wait(TIMEOUT_S)
 
 
-def is_cached(folder: Path = HERE / "analytics") -> bool:
-    """Whether every module of kernels has a compiled index newer than its source."""
+def is_cached(folder: Path = HERE / "analytics", elsewhere: str = "") -> bool:
+    """Whether every module of kernels has a compiled index newer than its source.
+
+    The compiler keeps it beside the sources, or in a folder of each package below `elsewhere` (by
+    default what NUMBA_CACHE_DIR says).
+    """
+    root = elsewhere or str(config.CACHE_DIR)
+    caches = [*Path(root).glob(f"{folder.name}_*")] if root else [folder / "__pycache__"]
     for source in folder.glob("*.py"):
         if "@njit" not in source.read_text(encoding="utf-8"):
             continue
-        made = [p.stat().st_mtime for p in (folder / "__pycache__").glob(f"{source.stem}.*.nbi")]
+        found = [index for cache in caches for index in cache.glob(f"{source.stem}.*.nbi")]
+        made = [index.stat().st_mtime for index in found]
         if not made or max(made) < source.stat().st_mtime:
             return False
     return True

@@ -42,6 +42,19 @@ def test_source_newer_than_its_compiled_index_is_not_cached(tmp_path):
     assert not is_cached(tmp_path)
 
 
+def test_a_cache_elsewhere_is_found(tmp_path):
+    """As where the folder of the program may not be written: a container, a service."""
+    package, cache = tmp_path / "kernels", tmp_path / "cache"
+    folder = cache / "kernels_0a1b2c"
+    for made in (package, folder):
+        made.mkdir(parents=True)
+    (package / "a.py").write_text("@njit\n")
+    assert not is_cached(package, str(cache))
+    (folder / "a.f-1.py311.nbi").write_bytes(b"")
+    assert is_cached(package, str(cache))
+    assert not is_cached(package)
+
+
 @pytest.mark.slow
 def test_all_parts_leave_every_kernel_compiled():
     for part in PARTS:
