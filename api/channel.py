@@ -6,7 +6,6 @@ returns what a client that has everything up to `m` lacks. As every row, tick an
 messages, and messages are encoded once however many clients share them.
 """
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -310,4 +309,4 @@ def _tick(tick: Trade) -> list[Any]:
 def _candles(bars: Bars) -> list[dict[str, Any]]:
     names = ("ts", "open", "high", "low", "close")
     columns = [getattr(bars, name).tolist() for name in names]
-    return [dict(zip(names, row, strict=True)) for row in itertools.zip_longest(*columns)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -25,7 +25,6 @@ SymbolName = Annotated[
     str,
     Query(pattern=r"^[A-Z0-9]{2,20}$", description="an ingested symbol", examples=["BTCUSDT"]),
 ]
-Millis = Annotated[int, Query(ge=0, le=MAX_MS)]
 OptionalMillis = Annotated[int | None, Query(ge=0, le=MAX_MS, description="int ms UTC")]
 DESCRIPTIONS = {
     "y": "dependent leg, the one traded",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from analytics.bars import BarBook
 from benchmarks.frames import START_MS, SYMBOLS
-from ingest.intake import FLUSH_S, Intake
+from ingest.intake import Intake
 from ingest.link import Take, open_link
 from ingest.liveness import Liveness
 from ingest.protocol import Protocol, Text
@@ -24,7 +24,7 @@ from storage.store import Store
 async def drain(port: int, take: Take, intake: Intake, done: asyncio.Event) -> None:
     """Receive until all is there; batches that wait are handed on as in the feed."""
     timing, loop = Timing(), asyncio.get_running_loop()
-    intake.on_waiting = lambda: loop.call_later(FLUSH_S, intake.flush)
+    intake.on_waiting = lambda: loop.call_later(timing.flush_s, intake.flush)
     url = f"ws://127.0.0.1:{port}/stream?streams=x"
     link = await open_link(url, take=take, react=lambda control: None, timing=timing,
                            on_heard=lambda: None)  # fmt: skip

@@ -11,7 +11,7 @@ from cli import backtest, copies, history, imports, integrity, parity
 from model import PairsError
 from settings import Settings
 
-FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+FINE, FAILED, INTERRUPTED = 0, 2, 130
 COMMANDS = (integrity, imports, history, backtest, parity, copies)
 
 

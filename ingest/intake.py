@@ -18,7 +18,6 @@ from ingest.sequencer import LooseSequencer, Sequencer
 from model import Bar, Batch, FundingRate, Gap, Mark, Trade
 
 BATCH_TRADES = 1000
-FLUSH_S = 0.05
 TICKS_KEPT = 200
 CLOSE_DELAY_MS = 2000
 # After start a real gap can have any size; later a jump this far is a broken id.

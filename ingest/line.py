@@ -103,11 +103,6 @@ class Line:
             if self._link is not None:
                 await self._link.close()
 
-    def reconnect(self) -> None:
-        """Drop the connection; it is opened again at once."""
-        if self._link is not None:
-            self._link.abort()
-
     def hand_over(self) -> None:
         """Replace the connection by a new one without a break."""
         self._hand_over.set()

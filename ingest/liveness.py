@@ -19,7 +19,6 @@ class Pulse:
     is_caught_up: bool = False
     is_stalled: bool = False
     stalls: int = 0
-    connected_ms: int = 0
     arrived_ms: int = 0
     verified_ms: int = 0
     asked_ms: int = 0
@@ -59,7 +58,7 @@ class Liveness:
         """The stream of `symbol` was opened; whether anything was missed is not known yet."""
         pulse = self.pulses[symbol]
         pulse.is_connected, pulse.is_caught_up = True, False
-        pulse.connected_ms = pulse.arrived_ms = pulse.asked_ms = now_ms
+        pulse.arrived_ms = pulse.asked_ms = now_ms
 
     def disconnected(self, symbol: str) -> None:
         """The stream of `symbol` ended."""

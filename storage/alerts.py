@@ -122,17 +122,11 @@ class Alerts:
         *,
         limit: int = 100,
         since_ms: int | None = None,
-        after_id: int | None = None,
-        rule_id: int | None = None,
     ) -> list[AlertEvent]:
-        """Return events, newest first: at or after `since_ms`, stored after event `after_id`."""
+        """Return events, newest first, at or after `since_ms`."""
         wanted = select(alert_events).where(alert_events.c.source_id == self._access.source_id)
         if since_ms is not None:
             wanted = wanted.where(alert_events.c.ts >= since_ms)
-        if after_id is not None:
-            wanted = wanted.where(alert_events.c.id > after_id)
-        if rule_id is not None:
-            wanted = wanted.where(alert_events.c.rule_id == rule_id)
         with self._access.reading() as connection:
             rows = connection.execute(wanted.order_by(alert_events.c.id.desc()).limit(limit)).all()
         return [_event(row) for row in rows]
@@ -161,11 +155,9 @@ class Alerts:
 
         return self._access.enqueue(add)
 
-    def deliveries(self, *, event_id: int | None = None, limit: int = 100) -> list[Delivery]:
+    def deliveries(self, *, limit: int = 100) -> list[Delivery]:
         """Return the delivery log, newest first."""
         wanted = select(deliveries).order_by(deliveries.c.id.desc()).limit(limit)
-        if event_id is not None:
-            wanted = wanted.where(deliveries.c.event_id == event_id)
         with self._access.reading() as connection:
             rows = connection.execute(wanted).all()
         return [Delivery(*(getattr(row, name) for name in _DELIVERY), id=row.id) for row in rows]

@@ -1,12 +1,10 @@
 """Versioned JSON entries: the running rule, presets, and what else is configured at run time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
-from model import StorageError
 from storage.access import Access
 from storage.documents import Document, dump, load
 from storage.schema import config
@@ -43,44 +41,19 @@ class Configuration:
             rows = connection.execute(wanted.order_by(config.c.version.desc()).limit(limit)).all()
         return [ConfigEntry(row.name, row.version, row.ts, load(row.body)) for row in rows]
 
-    def entries(self, prefix: str = "") -> list[ConfigEntry]:
-        """Return the newest version of every entry whose name starts with `prefix`, by name."""
-        newest = select(config.c.name, func.max(config.c.version).label("version"))
-        found = newest.group_by(config.c.name).subquery()
-        wanted = (
-            select(config)
-            .join(found, (config.c.name == found.c.name) & (config.c.version == found.c.version))
-            .where(config.c.name.startswith(prefix, autoescape=True), config.c.body.is_not(None))
-            .order_by(config.c.name)
-        )
-        with self._access.reading() as connection:
-            rows = connection.execute(wanted).all()
-        return [ConfigEntry(row.name, row.version, row.ts, load(row.body)) for row in rows]
-
-    def put(
-        self, name: str, body: Document | None, *, now_ms: int, expected_version: int | None = None
-    ) -> int:
+    def put(self, name: str, body: Document | None, *, now_ms: int) -> int:
         """Store a new version of `name` (None deletes it) and return its number, from 1.
 
-        Args:
-            expected_version: the version the caller saw (0 = none); refused when it has changed.
         Raises:
-            StorageError: it has changed meanwhile, or the database refused.
+            StorageError: the database refused.
         """
-        return self._access.write(_adding(name, body, now_ms, expected_version))
 
+        def add(connection: Connection) -> int:
+            newest = select(func.max(config.c.version)).where(config.c.name == name)
+            version = (connection.execute(newest).scalar() or 0) + 1
+            text = None if body is None else dump(body)
+            values = {"name": name, "version": version, "ts": now_ms, "body": text}
+            connection.execute(insert(config).values(values))
+            return version
 
-def _adding(
-    name: str, body: Document | None, now_ms: int, expected: int | None
-) -> Callable[[Connection], int]:
-    def add(connection: Connection) -> int:
-        newest = select(func.max(config.c.version)).where(config.c.name == name)
-        version = connection.execute(newest).scalar() or 0
-        if expected is not None and version != expected:
-            raise StorageError(f"{name} was changed meanwhile: now version {version}")
-        text = None if body is None else dump(body)
-        values = {"name": name, "version": version + 1, "ts": now_ms, "body": text}
-        connection.execute(insert(config).values(values))
-        return version + 1
-
-    return add
+        return self._access.write(add)

@@ -82,8 +82,6 @@ def test_events_are_newest_first_and_filtered(store):
     ids = store.alerts.record({}, given).result(10)
     assert [found.id for found in store.alerts.events()] == ids[::-1]
     assert [found.ts for found in store.alerts.events(since_ms=2)] == [3, 3, 2]
-    assert [found.id for found in store.alerts.events(after_id=ids[1])] == ids[:1:-1]
-    assert [found.id for found in store.alerts.events(rule_id=2)] == [ids[1]]
     assert [found.zscore for found in store.alerts.events(limit=2)] == [None, None]
 
 
@@ -104,4 +102,4 @@ def test_deliveries_are_logged_newest_first(store):
         ("mail", 2, "sent"),
         ("telegram", 1, "failed"),
     ]
-    assert store.alerts.deliveries(event_id=2) == []
+    assert [one.target for one in store.alerts.deliveries(limit=1)] == ["mail"]

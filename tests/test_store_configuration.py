@@ -1,9 +1,5 @@
 """Versioned configuration entries."""
 
-import pytest
-
-from model import StorageError
-
 pytest_plugins = ["tests.storage_fixtures"]
 
 
@@ -20,27 +16,8 @@ def test_put_of_none_deletes_and_keeps_the_past(store):
     store.config.put("preset/a", {"window": 50}, now_ms=1)
     store.config.put("preset/a", None, now_ms=2)
     assert store.config.get("preset/a") is None
-    assert store.config.entries("preset/") == []
     assert len(store.config.history("preset/a")) == 2
     assert store.config.put("preset/a", {"window": 9}, now_ms=3) == 3
-
-
-def test_entries_are_those_of_a_prefix_taken_literally(store):
-    for name in ("preset/b", "preset/a", "pres%", "rule"):
-        store.config.put(name, {"of": name}, now_ms=1)
-    store.config.put("preset/a", {"of": "newer"}, now_ms=2)
-    found = [(entry.name, entry.body["of"]) for entry in store.config.entries("preset/")]
-    assert found == [("preset/a", "newer"), ("preset/b", "preset/b")]
-    assert [entry.name for entry in store.config.entries("pres%")] == ["pres%"]
-    assert len(store.config.entries()) == 4
-
-
-def test_put_with_an_outdated_version_is_refused(store):
-    store.config.put("rule", {"window": 50}, now_ms=1, expected_version=0)
-    store.config.put("rule", {"window": 51}, now_ms=2, expected_version=1)
-    with pytest.raises(StorageError, match="changed meanwhile"):
-        store.config.put("rule", {"window": 52}, now_ms=3, expected_version=1)
-    assert store.config.get("rule").body == {"window": 51}
 
 
 def test_entries_are_shared_by_all_venues(url, open_store):

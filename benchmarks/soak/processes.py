@@ -5,15 +5,15 @@ Linux only: sizes are read from /proc.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
+
+from benchmarks.served import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_S = 120.0
@@ -54,12 +54,7 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -160,10 +155,3 @@ def wait_for(condition: Any, timeout_s: float = READY_S) -> None:
             pass
         time.sleep(0.1)
     raise TimeoutError(f"not ready within {timeout_s:.0f} s")
-
-
-def free_port() -> int:
-    """Return a port of loopback nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
