@@ -134,9 +134,17 @@ class Connection(asyncio.Protocol):
     def _handle(self) -> None:
         request = self._request
         assert request is not None
-        parts = urlsplit(request.target.decode("ascii", "replace"))
+        try:
+            parts = urlsplit(request.target.decode("ascii", "replace"))
+        except ValueError:  # brackets that are no address
+            self.abort()
+            return
         headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        if parts.path != CONTROL_PATH:
+        if parts.path == CONTROL_PATH:
+            if "origin" in headers:  # a page in somebody's browser, which may not break things
+                self._respond(Answer(403, '{"code":-1000,"msg":"not for web pages"}'))
+                return
+        else:
             if self._site.swallows():
                 return
             if self._site.is_refused():
@@ -224,7 +232,7 @@ class Connection(asyncio.Protocol):
     def _control(self, text: bytes) -> dict[str, Any]:
         try:
             message = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _error(3, "Invalid JSON: expected value at line 1 column 1", None)
         number = message.get("id") if isinstance(message, dict) else None
         method = message.get("method") if isinstance(message, dict) else None

@@ -1,6 +1,7 @@
 """REST: parameters in, rows out, as Binance's two APIs do it."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from simulator.wire import Dialect
 HOUR_MS = 60 * MINUTE_MS
 FUTURES_KEPT_MS = 48 * HOUR_MS
 FUNDING_MS = 8 * HOUR_MS
+
+_WHOLE = re.compile(r"[0-9]{1,18}")
 
 Query = Mapping[str, str]
 
@@ -69,7 +72,8 @@ class Rest:
             spot = {"aggTrades": 4, "historicalTrades": 25, "trades": 25, "klines": 2}
             return {**spot, "exchangeInfo": 20}.get(name, 1)
         if name == "klines":
-            limit = int(query["limit"]) if query.get("limit", "").isdigit() else 500
+            text = query.get("limit", "")
+            limit = int(text) if _WHOLE.fullmatch(text) else 500
             return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
         return {"aggTrades": 20, "trades": 5, "historicalTrades": 200, "fundingRate": 0}.get(
             name, 1
@@ -287,7 +291,7 @@ def _integer(query: Query, name: str) -> int | None:
     value = query.get(name)
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+    if not _WHOLE.fullmatch(value):
         raise Refusal(
             -1100,
             f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.",

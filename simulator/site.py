@@ -196,7 +196,7 @@ class Site:
                 if not isinstance(wanted, dict):
                     raise ValueError("faults must be an object of kinds")
                 self.faults.set(wanted, now_s)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 return Answer(400, json.dumps({"code": -1100, "msg": str(error)}))
         return Answer(200, json.dumps(self.faults.describe(now_s)))
 

@@ -164,6 +164,7 @@ def test_unknown_stream_is_taken_and_silent(spot, name):
         ('{"method":"SET_PROPERTY","params":["other",true],"id":1}', 0),
         ('{"method":"SET_PROPERTY","params":["combined",1],"id":1}', 1),
         ("[]", 2),
+        ("[" * 60_000, 3),
     ],
 )
 def test_bad_request_is_answered_with_a_code(spot, text, code):
@@ -312,12 +313,21 @@ def test_two_requests_at_once_are_answered_in_turn(spot):
     assert got.count(b"{}") == 2
 
 
-def test_garbage_closes_the_connection(spot):
+def test_faults_are_not_set_by_a_page_in_a_browser(spot):
+    url, stall = spot.rest_url + "/sim/faults", {"stall": True}
+    page = {"Origin": "http://evil.example"}
+    assert httpx.post(url, json=stall, headers=page).status_code == 403
+    assert httpx.get(url).json()["active"] == {}
+
+
+@pytest.mark.parametrize("text", [b"\x00\x01\x02 nonsense", b"GET //[ HTTP/1.1\r\nHost: x"])
+def test_garbage_closes_the_connection(spot, text, caplog):
     with sockets.create_connection(("127.0.0.1", spot.port)) as client:
-        client.sendall(b"\x00\x01\x02 nonsense\r\n\r\n")
+        client.sendall(text + b"\r\n\r\n")
         client.settimeout(5.0)
         with suppress(ConnectionResetError):
             assert client.recv(100) == b""
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_taken_port_is_reported(spot):

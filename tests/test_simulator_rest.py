@@ -240,6 +240,8 @@ def test_funding_rates_come_every_eight_hours(futures):
         ("klines", {"limit": "499"}, 2, 2),
         ("klines", {"limit": "1000"}, 2, 5),
         ("klines", {"limit": "1500"}, 2, 10),
+        ("klines", {"limit": "²"}, 2, 5),
+        ("klines", {"limit": "9" * 5000}, 2, 5),
         ("exchangeInfo", {}, 20, 1),
         ("ping", {}, 1, 1),
     ],
