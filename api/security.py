@@ -1,8 +1,9 @@
 """The guard at the door of the whole process, pages included, as one ASGI middleware.
 
-Every request and socket must name a known host. Under /api also: no foreign page, at most 1 MB of
-body, JSON where something is written, a bounded rate, and the token if one is set. With a token
-the pages and Streamlit's socket are behind the same cookie: they show and change the same things.
+Every request and socket must name a known host, and no foreign page may write or open a socket.
+Under /api also: no foreign page may read, at most 1 MB of body, JSON where something is written, a
+bounded rate, and the token if one is set. With a token the pages and Streamlit's socket are behind
+the same cookie: they show and change the same things.
 """
 
 import ipaddress
@@ -130,25 +131,20 @@ class Guard:
             )
         if _is_api(scope):
             self._check_api(scope, headers)
+        elif _writes(scope):
+            # Streamlit lets in every page of this machine, from whatever port it comes.
+            _refuse_foreign_page(headers, writes=True)
         if settings.api_token is not None and scope["path"] not in OPEN_PATHS:
             self._check_token(scope, headers, settings.api_token.get_secret_value())
         elif scope["path"] == LOGIN and scope.get("method") == "POST":
             self._check_lockout(scope)
 
     def _check_api(self, scope: Scope, headers: Headers) -> None:
-        is_socket = scope["type"] == "websocket"
+        writes, is_socket = _writes(scope), scope["type"] == "websocket"
         if any(mark in scope["path"] for mark in NO_PATH):
             raise ApiError(404, "there is no such route")
-        writes = is_socket or scope["method"] not in SAFE_METHODS
-        if is_foreign_page(
-            origin=headers.get("origin"),
-            host=headers["host"],
-            fetch_site=headers.get("sec-fetch-site"),
-            fetch_mode=headers.get("sec-fetch-mode"),
-            writes=writes,
-        ):
-            raise ApiError(403, "another site's page may not do this", code="foreign_origin")
-        buckets = self._reads if is_socket or not writes else self._writes
+        _refuse_foreign_page(headers, writes=writes)
+        buckets = self._writes if writes and not is_socket else self._reads
         wait_s = buckets.take(_client(scope), self._clock())
         if wait_s > 0:
             raise _too_many("too many requests", wait_s)
@@ -204,6 +200,21 @@ class Guard:
             refusal.code,
             skipped,
         )
+
+
+def _refuse_foreign_page(headers: Headers, *, writes: bool) -> None:
+    if is_foreign_page(
+        origin=headers.get("origin"),
+        host=headers["host"],
+        fetch_site=headers.get("sec-fetch-site"),
+        fetch_mode=headers.get("sec-fetch-mode"),
+        writes=writes,
+    ):
+        raise ApiError(403, "another site's page may not do this", code="foreign_origin")
+
+
+def _writes(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
 
 
 def _is_api(scope: Scope) -> bool:

@@ -7,7 +7,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
+from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -124,6 +126,35 @@ def test_browser_request_for_another_site_is_refused(client, site):
 def test_link_from_another_site_opens(client):
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert client.get("/api/health", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_pages_socket_and_uploads_are_closed_to_other_programs_pages(headers):
+    """A page from another port of this machine is the same site to a browser: cookies go along."""
+
+    async def accept(socket):
+        await socket.accept()
+        await socket.close()
+
+    app = Starlette(routes=[WebSocketRoute("/_stcore/stream", accept)])
+    client = TestClient(Guard(app, Settings()), base_url=HOST)
+    url = "ws://localhost:8501/_stcore/stream"
+    with pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)) as refused:
+        client.websocket_connect(url, headers=headers).__enter__()
+    assert getattr(refused.value, "code", 1008) == 1008
+    assert client.put("/_stcore/upload_file/a/b", headers=headers).status_code == 403
+    own = {"Origin": "http://localhost:8501", "Sec-Fetch-Site": "same-origin"}
+    with client.websocket_connect(url, headers=own):
+        pass
+    assert client.put("/_stcore/upload_file/a/b", headers=own).status_code == 404
 
 
 def test_socket_of_another_origin_is_refused(client):
