@@ -5,6 +5,7 @@ Rule 2: kernels of this file call no compiled function of another file (numba's 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,11 +13,9 @@ import numpy as np
 from numba import njit
 
 from analytics.machine import readonly
-from analytics.sharpe import Moments
+from analytics.sharpe import Moments, moments_of_sums
 from analytics.trades import Tape, Terms, Trades
 from model import Floats
-
-NAN = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,75 +48,66 @@ class Marked(NamedTuple):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _add(sums, value, row, mean, inverse):  # type: ignore[no-untyped-def]
-    """Take one row into a curve's sums.
-
-    These are: equity, Σd², Σd³, Σd⁴ with d = change ÷ capital − mean, Σ losses², the deepest
-    drawdown in quote currency and as a share, the last row not under water, the longest time under
-    water, and the peak.
-    """
-    before, s2, s3, s4, down, worst, share, dry, longest, peak = sums
-    change = (value - before) * inverse
-    d = change - mean
-    d2 = d * d
+def _add(sums, change):  # type: ignore[no-untyped-def]
+    """Take a change into the sums of its powers 2, 3, 4, and of the losses' squares."""
+    s2, s3, s4, down = sums
+    c2 = change * change
     loss = min(change, 0.0)  # without a branch: its sign is a coin's toss
-    if value >= peak:
+    return s2 + c2, s3 + c2 * change, s4 + c2 * c2, down + loss * loss
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _dive(dives, value, row, rows):  # type: ignore[no-untyped-def]
+    """Take `rows` rows at one value into the drawdowns.
+
+    These are: the peak, how far below it the curve has been since, the last row at it, and of the
+    dives that are over the deepest in quote currency, as a share, and the longest.
+    """
+    peak, low, dry, worst, share, longest = dives
+    if value < peak:
+        return peak, min(low, value - peak), dry, worst, share, longest
+    if low < 0.0:
+        worst, share = min(worst, low), min(share, low / peak)
         longest = max(longest, row - dry - 1)
-        peak, dry = value, row
-    else:
-        below = value - peak
-        worst = min(worst, below)
-        if below < share * peak:
-            share = below / peak
-    return (
-        value, s2 + d2, s3 + d2 * d, s4 + d2 * d2, down + loss * loss,
-        worst, share, dry, longest, peak,
-    )  # fmt: skip
+    return value, 0.0, row + rows - 1, worst, share, longest
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _rest(sums, row, rows, mean):  # type: ignore[no-untyped-def]
-    """Take `rows` further rows after `row`, on which nothing changes, into a curve's sums."""
-    value, s2, s3, s4, down, worst, share, dry, longest, peak = sums
-    m2 = mean * mean
-    if dry == row:
-        dry += rows
-    return (
-        value, s2 + rows * m2, s3 - rows * m2 * mean, s4 + rows * m2 * m2, down,
-        worst, share, dry, longest, peak,
-    )  # fmt: skip
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _curve(equity, capital, mean):  # type: ignore[no-untyped-def]
-    inverse = 1.0 / capital
-    sums = (capital, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1, 0, capital)
+def _curve(equity, capital):  # type: ignore[no-untyped-def]
+    before, inverse = capital, 1.0 / capital
+    sums, dives = (0.0, 0.0, 0.0, 0.0), (capital, 0.0, -1, 0.0, 0.0, 0)
     for t in range(len(equity)):
-        sums = _add(sums, equity[t], t, mean, inverse)
-    return sums
+        sums = _add(sums, (equity[t] - before) * inverse)
+        dives = _dive(dives, equity[t], t, 1)
+        before = equity[t]
+    return sums, _dive(dives, np.inf, len(equity), 1), before
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _mark(  # type: ignore[no-untyped-def]
     begin, end, last, qty_y, qty_x, entry_y, entry_x, exit_y, exit_x, gross_pnl,
-    lo, hi, close_y, close_x, rate_y, rate_x, cost, capital, mean, mean_net, gross, net,
+    lo, hi, close_y, close_x, rate_y, rate_x, cost, capital, gross, net,
 ):  # fmt: skip
     n = len(begin)
     lows, highs = np.empty(n), np.empty(n)
     writes, has_funding, inverse = len(gross) > 0, len(rate_y) > 0, 1.0 / capital
-    level, paid, t = capital, 0.0, lo
-    sums = (capital, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, lo - 1, 0, capital)
-    sums_net = sums
+    level, paid, t, was, was_net = capital, 0.0, lo, capital, capital
+    none = (0.0, 0.0, 0.0, 0.0)
+    both, sums, sums_net = none, none, none  # changes that are the same before and after costs
+    dives = (capital, 0.0, lo - 1, 0.0, 0.0, 0)
+    dives_net = dives
     for i in range(n + 1):
         # Flat until the next fill; the first such row still carries the exit before it.
         until = begin[i] if i < n else hi
         if t < until:
-            sums = _rest(_add(sums, level, t, mean, inverse), t, until - t - 1, mean)
-            sums_net = _add(sums_net, level - paid, t, mean_net, inverse)
-            sums_net = _rest(sums_net, t, until - t - 1, mean_net)
+            sums = _add(sums, (level - was) * inverse)
+            sums_net = _add(sums_net, (level - paid - was_net) * inverse)
+            dives = _dive(dives, level, t, until - t)
+            dives_net = _dive(dives_net, level - paid, t, until - t)
+            was, was_net = level, level - paid
             if writes:
-                gross[t - lo : until - lo] = level
-                net[t - lo : until - lo] = level - paid
+                gross[t - lo : until - lo] = was
+                net[t - lo : until - lo] = was_net
         if i == n:
             break
         qy, qx, paid_y, paid_x = qty_y[i], qty_x[i], entry_y[i], entry_x[i]
@@ -131,16 +121,23 @@ def _mark(  # type: ignore[no-untyped-def]
             low, high = min(low, pnl), max(high, pnl)
             if has_funding and r > begin[i]:
                 paid += qy * close_y[r] * rate_y[r] + qx * close_x[r] * rate_x[r]
-            if r < t:
-                value = level + pnl
-                sums = _add(sums, value, r, mean, inverse)
-                sums_net = _add(sums_net, value - paid, r, mean_net, inverse)
-                if writes:
-                    gross[r - lo], net[r - lo] = value, value - paid
+            if r == t:
+                break
+            value, value_net = level + pnl, level - paid + pnl
+            if has_funding or r == begin[i]:
+                sums = _add(sums, (value - was) * inverse)
+                sums_net = _add(sums_net, (value_net - was_net) * inverse)
+            else:
+                both = _add(both, (value - was) * inverse)
+            dives, dives_net = _dive(dives, value, r, 1), _dive(dives_net, value_net, r, 1)
+            was, was_net = value, value_net
+            if writes:
+                gross[r - lo], net[r - lo] = value, value_net
         lows[i], highs[i] = low, high
         level += gross_pnl[i]
         paid += cost * (abs(qy) * exit_y[i] + abs(qx) * exit_x[i])
-    return sums, sums_net, lows, highs
+    dives, dives_net = _dive(dives, np.inf, hi, 1), _dive(dives_net, np.inf, hi, 1)
+    return both, (sums, dives, was), (sums_net, dives_net, was_net), lows, highs
 
 
 def mark(trades: Trades, tape: Tape, terms: Terms, *, lo: int, hi: int, capital: float) -> Marked:
@@ -172,17 +169,18 @@ def _marked(
     gross: Floats,
     net: Floats,
 ) -> Marked:
-    rows = hi - lo
-    means = [float(pnl.sum()) / capital / rows for pnl in (trades.gross_pnl, trades.net_pnl)]
-    of_gross, of_net, worst, best = _mark(
+    both, of_gross, of_net, worst, best = _mark(
         trades.entry_fill, trades.exit_fill, trades.last_row, trades.qty_y, trades.qty_x,
         trades.entry_price_y, trades.entry_price_x, trades.exit_price_y, trades.exit_price_x,
         trades.gross_pnl, lo, hi, readonly(tape.close_y), readonly(tape.close_x),
         readonly(tape.rate_y), readonly(tape.rate_x), terms.fee + terms.slippage, capital,
-        *means, gross, net,
+        gross, net,
     )  # fmt: skip
-    gross_curve = _figures(of_gross, rows, hi - 1, means[0])
-    return Marked(gross_curve, _figures(of_net, rows, hi - 1, means[1]), worst, best)
+    curves = [
+        _figures(hi - lo, capital, np.add(both, sums), dives, end)
+        for sums, dives, end in (of_gross, of_net)
+    ]
+    return Marked(curves[0], curves[1], worst, best)
 
 
 def curve(equity: Floats, capital: float) -> Curve:
@@ -191,9 +189,7 @@ def curve(equity: Floats, capital: float) -> Curve:
     Args:
         equity: (n,) marked at each close, n ≥ 1.
     """
-    n = len(equity)
-    mean = float(equity[-1] - capital) / capital / n
-    return _figures(_curve(readonly(equity), capital, mean), n, n - 1, mean)
+    return _figures(len(equity), capital, *_curve(readonly(equity), capital))
 
 
 def drawdown(equity: Floats, capital: float) -> Floats:
@@ -203,12 +199,10 @@ def drawdown(equity: Floats, capital: float) -> Floats:
     return result
 
 
-def _figures(sums: tuple[float, ...], n: int, last: int, mean: float) -> Curve:
-    """Return the figures of the sums of n rows, `last` being the number of the last."""
-    end, *powers, worst, share, dry, longest, _ = sums
-    m2, m3, m4, down = (each / n for each in powers)
-    sd = math.sqrt(m2 * n / (n - 1)) if n > 1 else 0.0
-    skew = m3 / m2**1.5 if m2**1.5 > 0 else NAN
-    kurtosis = m4 / m2**2 if m2**2 > 0 else NAN
-    moments = Moments(n, mean, sd, skew, kurtosis)
-    return Curve(moments, math.sqrt(down), end, worst, share, max(int(longest), last - int(dry)))
+def _figures(
+    n: int, capital: float, sums: Sequence[float], dives: tuple[float, ...], end: float
+) -> Curve:
+    s2, s3, s4, down = map(float, sums)
+    worst, share, longest = dives[3:]
+    moments = moments_of_sums(n, (end - capital) / capital, s2, s3, s4)
+    return Curve(moments, math.sqrt(down / n), end, worst, share, int(longest))

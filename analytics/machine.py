@@ -293,27 +293,14 @@ def _walk(  # type: ignore[no-untyped-def]
     return entry_row[:n], exit_row[:n], sides[:n], reasons[:n], state
 
 
-def candidates(zscore: Floats, levels: Levels) -> Ints:
-    """Return the rows on which the machine may ask whether the gates pass.
-
-    Args:
-        zscore: (n,) standardised spread.
-    Returns:
-        (m,) row numbers, ascending, where |z|, or with re-entry the |z| of the row before, is at
-        the entry or beyond.
-    """
-    rows = np.flatnonzero((zscore >= levels.entry) | (zscore <= -levels.entry))
-    if levels.is_reentry:
-        rows = rows[rows < len(zscore) - 1] + 1
-    return rows
-
-
 def break_rows(start: Ints) -> Ints:
     """Return the rows at which a new unbroken run of the grid begins, row 0 aside.
 
     Args:
         start: (n,) first row of the run each row is in.
     """
+    if len(start) and start[0] == start[-1]:  # runs follow each other: there is only one
+        return np.empty(0, dtype=np.int64)
     return np.flatnonzero(start[1:] != start[:-1]) + 1
 
 
@@ -341,8 +328,8 @@ def walk(
 
     Args:
         zscore: (n,) standardised spread; NaN where unknown.
-        asked: the rows on which every active gate passes, ascending; of these only those among
-            `candidates` matter.
+        asked: the rows on which every active gate passes, ascending. Only those count on which
+            |z|, or with re-entry the |z| of the row before, is at the entry or beyond.
         breaks: rows that begin a new run of the grid, ascending (`break_rows`).
         half_life: (n,) rows; sets the time-out at entry where `levels.max_hold` is −1.
         lo, hi: half-open range of rows; hi None = n. The row before `lo` may be looked at.

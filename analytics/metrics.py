@@ -156,7 +156,10 @@ def measure(
         draws, seed: of that bootstrap.
     """
     span_ms = int(ts[-1] - ts[0]) + timeframe_ms
-    shared = _Shared(trades, notional, capital, len(ts), span_ms, YEAR_MS / timeframe_ms)
+    turned = np.abs(trades.qty_y) * (trades.entry_price_y + trades.exit_price_y)
+    turned += np.abs(trades.qty_x) * (trades.entry_price_x + trades.exit_price_x)
+    bars_a_year = YEAR_MS / timeframe_ms
+    shared = _Shared(trades, notional, capital, len(ts), span_ms, bars_a_year, float(turned.sum()))
     low, high = NAN, NAN
     if hourly is not None and draws and len(trades):
         low, high = bootstrap_interval(hourly, draws=draws, seed=seed)
@@ -207,6 +210,7 @@ class _Shared:
     rows: int
     span_ms: int
     bars_a_year: float
+    turned: float
 
     def results(self, of: Curve, pnls: Floats) -> Results:
         trades, n, year = self.trades, len(self.trades), math.sqrt(self.bars_a_year)
@@ -214,8 +218,6 @@ class _Shared:
         cagr = self._cagr(of.end)
         losses = float(-pnls[pnls < 0].sum())
         held = trades.last_row - trades.entry_fill + 1
-        turned = np.abs(trades.qty_y) * (trades.entry_price_y + trades.exit_price_y)
-        turned = turned + np.abs(trades.qty_x) * (trades.entry_price_x + trades.exit_price_x)
         has_downside = n > 0 and of.downside > 0
         return Results(
             pnl=pnl,
@@ -234,7 +236,7 @@ class _Shared:
             expectancy_bps=float(pnls.mean()) / self.notional * 1e4 if n else NAN,
             avg_bars_held=float(trades.bars_held.mean()) if n else NAN,
             exposure=float(held.sum()) / self.rows,
-            turnover=float(turned.sum()) / self.capital,
+            turnover=self.turned / self.capital,
         )
 
     def _cagr(self, end: float) -> float:

@@ -36,6 +36,20 @@ class Moments(NamedTuple):
         return self.mean / self.sd if self.sd > 0 else math.nan
 
 
+def moments_of_sums(n: int, s1: float, s2: float, s3: float, s4: float) -> Moments:
+    """Return the moments of n changes, those not summed being 0, from their power sums.
+
+    A variance that is no more than the sums' rounding counts as none.
+    """
+    m = s1 / n
+    m2 = s2 / n - m * m
+    if n < 2 or not m2 > 1e-13 * m * m:
+        return Moments(n, m, 0.0, math.nan, math.nan)
+    m3 = s3 / n - 3 * m * s2 / n + 2 * m**3
+    m4 = s4 / n - 4 * m * s3 / n + 6 * m * m * s2 / n - 3 * m**4
+    return Moments(n, m, math.sqrt(m2 * n / (n - 1)), m3 / m2**1.5, m4 / m2**2)
+
+
 def probabilistic_sharpe(moments: Moments, *, benchmark: float = 0.0) -> float:
     """Return the probability that the true Sharpe ratio is above the benchmark.
 

@@ -22,7 +22,12 @@ from analytics.metrics import YEAR_MS
 from analytics.pieces import Runner, Threads, freeze
 from analytics.record import NO_HISTORY, history
 from analytics.series import PairSeries
-from analytics.sharpe import Moments, deflated_sharpe, expected_best_sharpe
+from analytics.sharpe import (
+    Moments,
+    deflated_sharpe,
+    expected_best_sharpe,
+    moments_of_sums,
+)
 from analytics.trades import Tape, Terms, Trades, closed_rows, fill, sizable
 from model import ConfigError, Floats, Ints, Market
 from params import Params
@@ -240,7 +245,7 @@ def _outcome(shared: Shared, cell: Params) -> Outcome:
         *map(readonly, shared.tape[2:4]), *map(readonly, shared.tape[6:]),
         shared.terms.fee + shared.terms.slippage, capital,
     )  # fmt: skip
-    moments = _moments(rows, *sums)
+    moments = moments_of_sums(rows, *sums)
     return Outcome(len(trades), float(trades.gross_pnl.sum()), sums[0] * capital, moments)
 
 
@@ -306,20 +311,6 @@ def _change_sums(  # type: ignore[no-untyped-def]
     c = change / capital
     c2 = c * c
     return s1 + c, s2 + c2, s3 + c2 * c, s4 + c2 * c2
-
-
-def _moments(n: int, s1: float, s2: float, s3: float, s4: float) -> Moments:
-    """Return the moments of n changes, those not summed being 0, from their power sums.
-
-    A variance that is no more than the sums' rounding counts as none.
-    """
-    m = s1 / n
-    m2 = s2 / n - m * m
-    if n < 2 or not m2 > 1e-13 * m * m:
-        return Moments(n, m, 0.0, math.nan, math.nan)
-    m3 = s3 / n - 3 * m * s2 / n + 2 * m**3
-    m4 = s4 / n - 4 * m * s3 / n + 6 * m * m * s2 / n - 3 * m**4
-    return Moments(n, m, math.sqrt(m2 * n / (n - 1)), m3 / m2**1.5, m4 / m2**2)
 
 
 def _result(

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from analytics.costs import FundingRates, fill_rates, funding_rows
-from analytics.machine import EVENT_LABELS, Levels, Walk, candidates, readonly
+from analytics.machine import EVENT_LABELS, Levels, Walk, readonly
 from analytics.series import PairSeries
 from model import Codes, Flags, Floats, Ints, Market, Side
 from params import Params
@@ -163,11 +163,28 @@ class Trades:
         }
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sizable(z, beta, entry, is_reentry):  # type: ignore[no-untyped-def]
+    rows, n, ago = np.empty(len(z), np.int64), 0, 1 if is_reentry else 0
+    for t in range(ago, len(z)):
+        if abs(z[t - ago]) >= entry:
+            rows[n] = t
+            n += np.isfinite(beta[t])
+    return rows[:n].copy()
+
+
 def sizable(series: PairSeries, params: Params) -> Ints:
-    """Return the rows the machine may ask about on which the size of a trade is known."""
-    rows = candidates(series.zscore, Levels.of(params))
-    result: Ints = rows[np.isfinite(series.beta_trade[rows])]
-    return result
+    """Return the rows the machine may ask about on which the size of a trade is known.
+
+    Returns:
+        (m,) row numbers, ascending, where |z|, or with re-entry the |z| of the row before, is at
+        the entry or beyond, and β is known.
+    """
+    levels = Levels.of(params)
+    rows: Ints = _sizable(
+        *map(readonly, (series.zscore, series.beta_trade)), levels.entry, levels.is_reentry
+    )
+    return rows
 
 
 def closed_rows(series: PairSeries) -> int:

@@ -16,9 +16,9 @@ from analytics.gates import (
     test_used,
     unknowns,
 )
-from analytics.machine import Levels, candidates
 from analytics.record import NO_HISTORY, History
 from analytics.rule import play
+from analytics.trades import sizable
 from model import Market
 from params import GATES, Params
 from tests.random_rules import random_rule, series_for
@@ -243,7 +243,7 @@ def test_open_rows_are_the_gates_on_every_row_the_machine_asks_about(seed):
     series = series_for(seed, params)
     past = build_past(series, params, market)
     ok = np.isin(np.arange(400), open_rows(series, params, market, past))
-    rows = candidates(series.zscore, Levels.of(params))
+    rows = sizable(series, params)
     for row in rows[:25]:
         gates = gates_at(series, params, market, past, int(row))
         assert ok[row] == all(gate.passed for gate in gates)

@@ -16,9 +16,9 @@ from analytics.machine import (
     Walk,
     advance,
     break_rows,
-    candidates,
     walk,
 )
+from analytics.trades import sizable
 from params import Params
 from tests.random_rules import random_rule, series_for
 from tests.series_builder import plain_params, random_series
@@ -231,7 +231,7 @@ def test_walk_without_rows_and_step_by_step_agree_with_the_walk(seed):
     rest = (breaks, series.half_life, levels)
     full = walk(series.zscore, np.flatnonzero(ok), *rest, with_rows=True)
     quick = walk(series.zscore, np.flatnonzero(ok), *rest)
-    few = np.intersect1d(np.flatnonzero(ok), candidates(series.zscore, levels))
+    few = np.intersect1d(np.flatnonzero(ok), sizable(series, params))
     asked = walk(series.zscore, few, *rest)
     for name in ("entry_row", "exit_row", "side", "reason"):
         np.testing.assert_array_equal(getattr(full, name), getattr(quick, name), err_msg=name)

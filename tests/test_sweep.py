@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from analytics.backtest import backtest
 from analytics.equity import curve
 from analytics.series import analyse
-from analytics.sharpe import deflated_sharpe
+from analytics.sharpe import deflated_sharpe, moments_of_sums
 from analytics.sweep import (
     Axes,
-    _moments,
     cell_groups,
     cell_trades,
     shared_of,
@@ -177,7 +176,7 @@ def power_sums(changes):
 def test_moments_of_power_sums_are_those_of_two_passes(seed, mean_over_sd, idle_rows):
     """Even with a mean of 30 standard deviations the sums keep enough digits."""
     changes = 1e-5 * (np.random.default_rng(seed).standard_t(5, 500) + mean_over_sd)
-    got = _moments(len(changes) + idle_rows, *power_sums(changes))
+    got = moments_of_sums(len(changes) + idle_rows, *power_sums(changes))
     rows = np.append(changes, np.zeros(idle_rows))
     centred = rows - rows.mean()
     m2, m3, m4 = ((centred**power).mean() for power in (2, 3, 4))
@@ -187,6 +186,6 @@ def test_moments_of_power_sums_are_those_of_two_passes(seed, mean_over_sd, idle_
 
 @pytest.mark.parametrize("change", [0.1, 1 / 3, 1e-5, 7.7e-6])
 def test_equal_changes_have_no_variance(change):
-    got = _moments(999, *power_sums([change] * 999))
+    got = moments_of_sums(999, *power_sums([change] * 999))
     assert got.sd == 0
     assert math.isnan(got.sharpe)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from analytics.backtest import backtest
 from analytics.machine import Event
-from analytics.trades import COLUMNS, closed_rows, legs
+from analytics.trades import COLUMNS, closed_rows, legs, sizable
 from model import Market
 from params import Params
 from tests.series_builder import START_MS, build_series, plain_params
@@ -152,3 +152,13 @@ def test_marks_name_every_kind_of_exit():
     gone = run([0, 2.5, np.nan, 0, 0], start=[0, 0, 2, 2, 2]).marks
     assert (gone[1]["kind"], gone[1]["zscore"]) == ("gap", None)
     assert Event.END.label == "end"
+
+
+@pytest.mark.parametrize(
+    ("mode", "rows"), [("touch", [0, 3, 4]), ("reentry", [1, 4, 5])], ids=["touch", "reentry"]
+)
+def test_rows_asked_about_are_beyond_the_entry_with_a_known_hedge(mode, rows):
+    z = [2.0, 1.9, np.nan, -2.0, 5.0, 0.0, 2.5, 0.0]
+    beta = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, np.nan, np.inf]
+    series = build_series(np.array(z), beta_trade=beta)
+    assert sizable(series, Params(gates=(), entry_mode=mode)).tolist() == rows
