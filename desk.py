@@ -4,6 +4,7 @@ The engine reads a desk; changing the venue replaces the whole desk, so rows of 
 never meet.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from analytics.bars import BarBook
 from analytics.costs import FUNDING_EVERY_MS, FundingRates, with_rates
 from ingest.feed import Feed
 from ingest.health import FeedHealth, SymbolHealth
-from model import Batch, Market, SymbolInfo, Timeframe
+from model import Batch, Market, StorageError, SymbolInfo, Timeframe
 from settings import Settings, Venue
 from simulator.exchange import SimulatedExchange
 from storage.retention import Retain
@@ -53,6 +54,7 @@ class Desk:
         )
         self.book = BarBook(settings.symbols, rows=settings.history_bars + SPARE_ROWS)
         self.funding: FundingRates = {}
+        self._infos: dict[str, SymbolInfo] = {}
         self.feed: Feed | None = None
         self._stored: dict[tuple[str, Timeframe], tuple[int, int, int]] = {}
         self.was_live = self._is_closed = False
@@ -70,6 +72,7 @@ class Desk:
 
     def _load(self) -> None:
         self.funding = self.store.funding(self._settings.symbols)
+        self._infos = self.store.symbols()
         marks = self.store.marks()
         for symbol in self._settings.symbols:
             mark, gaps = marks.get(symbol), self.store.gaps(symbol)[symbol]
@@ -161,9 +164,13 @@ class Desk:
         return self.venue.market
 
     def symbol_info(self, symbol: str) -> SymbolInfo:
-        """Tick and lot size of a symbol, the finest the exchange knows until it has said."""
+        """Tick and lot size: as the exchange says, before that as last stored, else the finest."""
         info = None if self.feed is None else self.feed.symbol_info(symbol)
-        return info or SymbolInfo(symbol, FINEST_DECIMALS, FINEST_DECIMALS)
+        if info is not None and info != self._infos.get(symbol):
+            self._infos[symbol] = info
+            with contextlib.suppress(StorageError):  # closing: the next start asks again
+                self.store.put_symbols([info])
+        return self._infos.get(symbol) or SymbolInfo(symbol, FINEST_DECIMALS, FINEST_DECIMALS)
 
     def status(self) -> Mapping[str, Any]:
         """State of the feed for the status strip; `message` says why it is not live."""

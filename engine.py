@@ -20,14 +20,15 @@ from analytics.costs import FundingRates
 from analytics.live import extend, tail_bars
 from analytics.series import PairSeries, TestCache, analyse, unknown
 from analytics.snapshot import Judged, judge, snapshot, unknown_snapshot
-from model import Bars, ConfigError, Market, Snapshot, SymbolInfo, Timeframe
-from params import Params
+from model import Bars, Market, Snapshot, SymbolInfo, Timeframe
+from params import Params, require_legs
 
 log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 0.2
 IDLE_INTERVAL_S = 1.0
 KEPT_UNWATCHED_S = 60.0
+MOST_UNWATCHED = 20  # a megabyte or two each: a script may ask for hundreds of rules
 CALIBRATION_ROWS = 500
 FEWEST_ROWS = 1000
 COMPILING = "The numbers are being compiled, once for this machine; prices are live meanwhile."
@@ -159,7 +160,7 @@ class Engine:
     @contextlib.contextmanager
     def watch(self, params: Params) -> Iterator[None]:
         """Keep `params` evaluated at every tick while the context is open."""
-        self._check_symbols(params)
+        require_legs(params, self.source.book.symbols)
         with self._compute:
             self._watched[params] += 1
         try:
@@ -189,9 +190,11 @@ class Engine:
         if entry is not None and entry.view is not None and self._is_recent(entry):
             entry.used_s = self._clock()
             return entry.view
-        self._check_symbols(params)
-        view = self._evaluate(params)
-        self._entries[params].used_s = self._clock()
+        require_legs(params, self.source.book.symbols)
+        with self._compute:
+            view = self._evaluate(params)
+            self._entries[params].used_s = self._clock()
+            self._forget_unused()
         return view
 
     @property
@@ -219,15 +222,6 @@ class Engine:
     def _is_recent(self, entry: _Entry) -> bool:
         age_s = self._clock() - entry.evaluated_s
         return age_s < (IDLE_INTERVAL_S if entry.version == self._version else MIN_INTERVAL_S)
-
-    def _check_symbols(self, params: Params) -> None:
-        known = self.source.book.symbols
-        for name in ("y", "x"):
-            symbol = getattr(params, name)
-            if symbol not in known:
-                raise ConfigError(
-                    f"{name} must be one of {', '.join(known)}, was {symbol}", field=name
-                )
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -356,9 +350,14 @@ class Engine:
     def _forget_unused(self) -> None:
         oldest = self._clock() - KEPT_UNWATCHED_S
         with self._compute:
-            for params in list(self._entries):
-                is_kept = params == self.rule or params in self._watched
-                if not is_kept and self._entries[params].used_s < oldest:
+            spare = [
+                params
+                for params in self._entries
+                if params != self.rule and params not in self._watched
+            ]
+            spare.sort(key=lambda params: self._entries[params].used_s, reverse=True)
+            for rank, params in enumerate(spare):
+                if rank >= MOST_UNWATCHED or self._entries[params].used_s < oldest:
                     del self._entries[params]
 
 

@@ -5,8 +5,8 @@ numbers from JSON) and either returns a valid rule or raises ConfigError naming 
 """
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import (
     BaseModel,
@@ -181,6 +181,35 @@ class Params(BaseModel):
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values under the contract's names."""
         return self.model_dump(mode="json")
+
+
+class Legs(Protocol):
+    """A rule about two symbols."""
+
+    @property
+    def y(self) -> str: ...
+    @property
+    def x(self) -> str: ...
+
+
+def require_legs(rule: Legs, symbols: Sequence[str]) -> None:
+    """Refuse a rule with a leg that is not among the symbols ingested.
+
+    Raises:
+        ConfigError: naming y or x, and what is known.
+    """
+    for name, symbol in (("y", rule.y), ("x", rule.x)):
+        if symbol not in symbols:
+            known = ", ".join(symbols)
+            raise ConfigError(f"{name} must be one of {known}, was {symbol}", field=name)
+
+
+def first_pair(symbols: Sequence[str]) -> tuple[str, str]:
+    """Return the default pair where it is ingested, else the first two symbols."""
+    usual = Params()
+    if usual.y in symbols and usual.x in symbols:
+        return usual.y, usual.x
+    return symbols[0], symbols[1]
 
 
 class _Refused(ValueError):

@@ -26,7 +26,7 @@ from ingest.feed import Feed
 from ingest.health import FeedHealth
 from ingest.probe import probe
 from model import ConfigError, FeedError, PairsError
-from params import Params
+from params import Params, first_pair, require_legs
 from recorder import Recorder
 from settings import Settings, Venue
 from storage.store import Store
@@ -186,23 +186,25 @@ class Services:
     # -- the running rule -----------------------------------------------------------------------
 
     def _stored_rule(self) -> Params:
-        default = Params.parse(_first_pair(self.settings))
+        y, x = first_pair(self.settings.symbols)
         stored = self.desk.store.config.get("rule")
-        if stored is None or stored.body is None:
-            return default
-        try:
-            return Params.parse(stored.body)
-        except ConfigError as error:
-            log.warning("the stored rule is no longer valid (%s); using the defaults", error)
-            return default
+        if stored is not None and stored.body is not None:
+            try:
+                rule = Params.parse(stored.body)
+                require_legs(rule, self.settings.symbols)
+                return rule
+            except ConfigError as error:
+                log.warning("the stored rule is no longer valid (%s); using the defaults", error)
+        return Params(y=y, x=x)
 
     def set_rule(self, rule: Params) -> None:
-        """Make `rule` the running rule: stored, and in force from the next update on."""
-        for name in ("y", "x"):
-            symbol = getattr(rule, name)
-            if symbol not in self.desk.book.symbols:
-                known = ", ".join(self.desk.book.symbols)
-                raise ConfigError(f"{name} must be one of {known}, was {symbol}", field=name)
+        """Make `rule` the running rule: stored, and in force from the next update on.
+
+        Raises:
+            ConfigError: a leg is not ingested.
+            StorageError: it cannot be stored.
+        """
+        require_legs(rule, self.desk.book.symbols)
         self.desk.store.config.put("rule", rule.as_dict(), now_ms=_now_ms())
         self.engine.set_rule(rule)
 
@@ -276,14 +278,6 @@ def _feed_fields(feed: FeedHealth) -> dict[str, Any]:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _first_pair(settings: Settings) -> dict[str, str]:
-    """The default pair where ingested, else the first two symbols."""
-    y, x = Params.model_fields["y"].default, Params.model_fields["x"].default
-    if y in settings.symbols and x in settings.symbols:
-        return {}
-    return {"y": settings.symbols[0], "x": settings.symbols[1]}
 
 
 def load_settings() -> Settings:

@@ -20,13 +20,14 @@ from alerts.observe import observations
 from analytics.alerts import AlertEvent, AlertRule, AlertState, evaluate
 from engine import Engine
 from model import ConfigError, PairsError, StorageError
-from params import Params
+from params import Params, require_legs
 from storage.alerts import AlertEvent as StoredEvent
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 
 RECENT = 50
+MOST_RULES = 200  # each may need a pair of its own evaluated at every tick
 SAVE_EVERY_S = 60.0
 # An event of a row that closed while the process was down is listed, but nobody is woken for it.
 OLDEST_TOLD_MS = 600_000
@@ -235,9 +236,11 @@ class AlertService:
         if values.get("metric", "zscore") == "zscore" and "threshold" not in values:
             usual |= {name: running[FOLLOWED[name]] for name in FOLLOWED if name not in usual}
         rule = AlertRule.parse({**usual, **values})
-        self._check_legs(rule)
+        require_legs(rule, self._engine.source.book.symbols)
         body = rule.model_dump(mode="json")
         with self._editing:
+            if len(self.rules()) >= MOST_RULES:
+                raise ConfigError(f"there can be {MOST_RULES} alert rules: delete one first")
             number = self._store.alerts.add_rule(body, now_ms=self._now_ms())
             with self._lock:
                 self._load()
@@ -262,7 +265,7 @@ class AlertService:
                     body = entry.rule.model_dump(mode="json")
                 body |= values
                 rule = resolve(body, self._engine.rule)
-            self._check_legs(rule)
+            require_legs(rule, self._engine.source.book.symbols)
             if not self._store.alerts.update_rule(number, body, now_ms=self._now_ms()):
                 return None
             with self._lock:
@@ -276,15 +279,6 @@ class AlertService:
             with self._lock:
                 self._entries.pop(number, None)
         return found
-
-    def _check_legs(self, rule: AlertRule) -> None:
-        known = self._engine.source.book.symbols
-        for name in ("y", "x"):
-            if getattr(rule, name) not in known:
-                raise ConfigError(
-                    f"{name} must be one of {', '.join(known)}, was {getattr(rule, name)}",
-                    field=name,
-                )
 
     # -- events ---------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ MIN_INTERVAL_S = 0.2
 HEARTBEAT_S = 2.0
 FIRST_S = 4.0
 SEND_TIMEOUT_S = 30.0
-KEPT_S = 60.0
+KEPT_S, MOST_KEPT = 60.0, 20
 MAX_CONNECTIONS = 200
 OWN_QUERY = ("seq", "limit")
 
@@ -92,7 +92,13 @@ class Hub:
             yield pump
         finally:
             pump.leave()
+            self._forget_surplus()
             asyncio.get_running_loop().call_later(KEPT_S, self._forget, key, pump)
+
+    def _forget_surplus(self) -> None:
+        unused = [key for key, pump in self._pumps.items() if pump.is_unused]
+        for key in unused[:-MOST_KEPT]:
+            del self._pumps[key]
 
     def _forget(self, key: Key, pump: "Pump") -> None:
         if pump.is_unused and self._pumps.get(key) is pump:

@@ -356,3 +356,14 @@ def test_recent_events_are_newest_first_and_survive_a_restart(world):
     world.start()
     world.show([0.0, 2.5, 0.0])
     assert [event["kind"] for event in world.service.recent_events()] == ["exit", "entry"]
+
+
+def test_rules_are_so_many_at_the_most(world, monkeypatch):
+    monkeypatch.setattr("alerts.service.MOST_RULES", 3)
+    world.only()
+    for _ in range(2):
+        last = world.service.add(RULE)
+    with pytest.raises(ConfigError, match="3 alert rules: delete one"):
+        world.service.add(RULE)
+    world.service.delete(last["id"])
+    world.service.add(RULE)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine import Engine
+from engine import MOST_UNWATCHED, Engine
 from model import Bar, Batch, ConfigError, Quality, Timeframe
 from params import Params
 from tests.engine_venue import T0, Venue
@@ -45,6 +45,20 @@ def test_view_is_the_same_object_until_something_arrives(engine, venue):
     venue.now_ms += 250
     engine.wake()
     assert engine.view(Params()).seq > first.seq
+
+
+def test_rules_asked_for_once_are_not_all_kept(engine, venue):
+    """A script that tries hundreds of rules must not fill the memory with their series."""
+    watched = Params(window=100)
+    with engine.watch(watched):
+        engine.view(watched)
+        for window in range(30, 30 + 2 * MOST_UNWATCHED):
+            venue.now_ms += 1
+            engine.view(Params(window=window, test_window=30, test_every=1000))
+        assert len(engine._entries) == MOST_UNWATCHED + 1
+        assert watched in engine._entries
+        newest = Params(window=29 + 2 * MOST_UNWATCHED, test_window=30, test_every=1000)
+        assert newest in engine._entries
 
 
 def test_view_of_closed_bars_is_ready(engine, venue):

@@ -80,6 +80,31 @@ def test_rule_survives_a_restart(start):
 
 
 @pytest.mark.slow
+def test_trading_rules_are_known_before_the_exchange_says_them_again(start, tmp_path):
+    first = start(venue="simulated")
+    wait_until(lambda: "BTCUSDT" in first.store.symbols())
+    known = first.desk.symbol_info("BTCUSDT")
+    first.close()
+    desk = Desk(settings_of(tmp_path, venue="simulated"), "simulated", on_arrival=lambda: None)
+    desk.open()
+    try:
+        assert desk.feed is None
+        assert desk.symbol_info("BTCUSDT") == known
+        assert desk.symbol_info("NEWUSDT").lot_size == 1e-8
+    finally:
+        desk.close()
+
+
+@pytest.mark.slow
+def test_stored_rule_on_a_symbol_no_longer_ingested_gives_way_to_the_default(start):
+    first = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
+    first.set_rule(Params(window=77))
+    first.close()
+    again = start(venue="simulated", symbols="SOLUSDT,BNBUSDT")
+    assert again.engine.rule == Params(y="SOLUSDT", x="BNBUSDT")
+
+
+@pytest.mark.slow
 def test_rule_on_an_unknown_symbol_is_refused(start):
     services = start(venue="simulated", symbols="BTCUSDT,ETHUSDT")
     with pytest.raises(ConfigError, match="y must be one of BTCUSDT, ETHUSDT, was SOLUSDT"):

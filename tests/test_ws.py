@@ -1,5 +1,6 @@
 """The push socket: a client that applies its messages holds what the server shows."""
 
+import asyncio
 import contextlib
 import json
 import math
@@ -13,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from api.channel import Channel
 from api.pieces import SeqSource
+from api.push import MOST_KEPT, Hub
 from model import ConfigError
 from params import Params
 from tests.api_fakes import (
@@ -369,3 +371,17 @@ def test_socket_survives_a_bug_in_one_evaluation(services, caplog):
             message = json.loads(socket.receive_text())
         assert "secret" not in json.dumps(message)
         assert "a push channel failed" in caplog.text
+
+
+def test_channels_nobody_listens_to_any_more_are_few(services):
+    """Whoever asks for rule after rule must not leave the rows of each behind."""
+
+    async def visit():
+        hub = Hub(lambda: services)
+        async with hub._joined((Params(window=29), 50)) as stays:
+            for window in range(30, 30 + 2 * MOST_KEPT):
+                async with hub._joined((Params(window=window), 50)):
+                    assert len(hub._pumps) <= MOST_KEPT + 2
+            assert stays in hub._pumps.values()
+
+    asyncio.run(visit())

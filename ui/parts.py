@@ -6,9 +6,9 @@ from typing import Any
 
 from alerts import AlertService
 from engine import PairView
-from model import ConfigError, Market
+from model import Market
 from notify import Notifier
-from params import Params
+from params import Params, first_pair, require_legs
 from services import Services
 
 
@@ -45,10 +45,7 @@ class Parts:
 
     def first_pair(self) -> tuple[str, str]:
         """The default pair where it is ingested, else the first two symbols."""
-        symbols, usual = self.symbols(), Params()
-        if usual.y in symbols and usual.x in symbols:
-            return usual.y, usual.x
-        return symbols[0], symbols[1]
+        return first_pair(self.symbols())
 
     def check(self, params: Params) -> None:
         """Refuse a rule whose legs are not ingested.
@@ -56,11 +53,7 @@ class Parts:
         Raises:
             ConfigError: naming y or x.
         """
-        for field in ("y", "x"):
-            symbol = getattr(params, field)
-            if symbol not in self.symbols():
-                known = ", ".join(self.symbols())
-                raise ConfigError(f"{field} must be one of {known}, was {symbol}", field=field)
+        require_legs(params, self.symbols())
 
     def view(self, params: Params) -> PairView:
         """The newest evaluation of a rule."""
