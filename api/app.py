@@ -9,13 +9,13 @@ from starlette.staticfiles import StaticFiles
 from api.errors import add_handlers
 from api.login import login_routes
 from api.ports import GetServices
-from api.routes_alerts import alert_routes
+from api.routes_alerts import alert_routes, event_routes
 from api.routes_backtest import backtest_routes
 from api.routes_channels import channel_routes
 from api.routes_config import config_routes
 from api.routes_export import export_routes
 from api.routes_market import market_routes
-from api.routes_pair import pair_routes
+from api.routes_pair import pair_routes, stats_routes
 from api.routes_scan import scan_routes
 
 VERSION = "1"
@@ -41,10 +41,12 @@ At most five messages a second; a slow reader skips to the newest state.
 ROUTES = (
     market_routes,
     pair_routes,
+    stats_routes,
     scan_routes,
     backtest_routes,
     config_routes,
     alert_routes,
+    event_routes,
     channel_routes,
     export_routes,
     login_routes,

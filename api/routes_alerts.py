@@ -18,7 +18,7 @@ EXAMPLE = {"threshold": 2.5, "exit_threshold": 0.5, "cooldown_s": 300}
 
 
 def alert_routes(get_services: GetServices) -> APIRouter:
-    """Return the routes of alert rules and events."""
+    """Return the routes of alert rules."""
     router = APIRouter(tags=["alerts"])
 
     @router.get(
@@ -68,6 +68,13 @@ def alert_routes(get_services: GetServices) -> APIRouter:
         if not services.alerts.delete(number):
             raise _absent("alert", number)
         return Json({"simulated": services.venue.is_simulated, "id": number, "deleted": True})
+
+    return router
+
+
+def event_routes(get_services: GetServices) -> APIRouter:
+    """Return the routes of what the rules fired."""
+    router = APIRouter(tags=["alerts"])
 
     @router.get(
         "/alerts/events",

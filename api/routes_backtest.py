@@ -87,6 +87,11 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
         services, result = run(request, start, end)
         return csv_response(services, "backtest_equity", result.equity.columns)
 
+    _add_combined(router, get_services, slots)
+    return router
+
+
+def _add_combined(router: APIRouter, get_services: GetServices, slots: Slots) -> None:
     @router.get(
         "/analytics/pair",
         responses={200: {"model": schemas.CombinedAnswer}, **REFUSALS},
@@ -109,8 +114,6 @@ def backtest_routes(get_services: GetServices) -> APIRouter:
             "backtest": metrics,
         }
         return Json({**pair_body(services, view), **body})
-
-    return router
 
 
 def _metrics(view: View, params: Params, services: Services) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from api.bars_query import read_bars
 from api.columns import bar_rows
 from api.errors import documented
 from api.parameters import (
+    MAX_MS,
     Limit,
     OptionalMillis,
     SymbolName,
@@ -77,7 +78,7 @@ def market_routes(get_services: GetServices) -> APIRouter:
         limit: Limit = 500,
         start: OptionalMillis = None,
         end: OptionalMillis = None,
-        since: Annotated[int | None, Query(ge=0, description=SINCE)] = None,
+        since: Annotated[int | None, Query(ge=0, le=MAX_MS, description=SINCE)] = None,
         include_open: Annotated[bool, Query(description="the forming bar too, last")] = False,
     ) -> Response:
         """Bars of one symbol, oldest first: the newest ones, or the first from `start`."""

@@ -26,6 +26,7 @@ SERIES_QUERY = ("limit", "since", "include_open")
 Since = Annotated[int | None, Query(ge=0, le=MAX_MS, description="only rows with ts ≥ since")]
 IncludeOpen = Annotated[bool, Query(description="the forming row too, last")]
 REFUSALS = documented(401, 404, 422, 429, 503)
+Rows = list[dict[str, Any]]
 
 
 def pair_body(services: Services, view: View) -> dict[str, Any]:
@@ -78,6 +79,21 @@ def pair_routes(get_services: GetServices) -> APIRouter:
         }
         return tagged(request, body)
 
+    return router
+
+
+def stats_routes(get_services: GetServices) -> APIRouter:
+    """Return the routes of the Live page's table."""
+    router = APIRouter(tags=["pair"])
+    described = {"parameters": strategy_parameters()}
+
+    def asked(request: Request, limit: int, *, include_open: bool) -> tuple[Services, View, Rows]:
+        services = get_services()
+        params = read_params(request.query_params, services, besides=("limit",))
+        view = services.engine.view(params)
+        rows = series_rows(view, limit=limit, since=None, include_open=include_open)
+        return services, view, stats_rows(view, rows)
+
     @router.get(
         "/analytics/latest",
         responses={200: {"model": schemas.LatestAnswer}, **REFUSALS},
@@ -85,10 +101,7 @@ def pair_routes(get_services: GetServices) -> APIRouter:
     )
     def latest(request: Request, limit: Limit = 1) -> Response:
         """The newest snapshot, with the newest row of the table; `limit` changes nothing."""
-        services = get_services()
-        params = read_params(request.query_params, services, besides=("limit",))
-        view = services.engine.view(params)
-        rows = stats_rows(view, series_rows(view, limit=1, since=None, include_open=True))
+        services, view, rows = asked(request, 1, include_open=True)
         row = rows[0] if rows else dict.fromkeys(STATS_COLUMNS) | {"alert": False}
         numbers = pair_body(services, view)
         return Json({**row, **numbers})
@@ -100,11 +113,8 @@ def pair_routes(get_services: GetServices) -> APIRouter:
     )
     def stats(request: Request, limit: Limit = 500) -> Response:
         """The closed rows as a table, newest first."""
-        services = get_services()
-        params = read_params(request.query_params, services, besides=("limit",))
-        view = services.engine.view(params)
-        rows = series_rows(view, limit=limit, since=None, include_open=False)
-        return Json({"simulated": services.venue.is_simulated, "rows": stats_rows(view, rows)})
+        services, _, rows = asked(request, limit, include_open=False)
+        return Json({"simulated": services.venue.is_simulated, "rows": rows})
 
     @router.get(
         "/analytics/stats/csv",
@@ -117,12 +127,8 @@ def pair_routes(get_services: GetServices) -> APIRouter:
     )
     def stats_csv(request: Request, limit: Limit = 500) -> Response:
         """The same as a CSV file, `analytics_stats.csv`."""
-        services = get_services()
-        params = read_params(request.query_params, services, besides=("limit",))
-        view = services.engine.view(params)
-        rows = series_rows(view, limit=limit, since=None, include_open=False)
-        table = stats_rows(view, rows)
-        columns = {name: [row[name] for row in table] for name in STATS_COLUMNS}
+        services, _, rows = asked(request, limit, include_open=False)
+        columns = {name: [row[name] for row in rows] for name in STATS_COLUMNS}
         return csv_response(services, "analytics_stats", columns)
 
     return router
