@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from model import Quality, Timeframe
 from params import GATES, Params
 from ui import charts, coverage, jobs, live, numbers, research, sidebar, text, theme
+from ui.numbers import plain
 from ui.reliability import reliability
 from ui.runs import Kept
 
@@ -275,6 +276,15 @@ def test_link_reopens_a_view():
     assert (found["entry"], found["gates"], found["fee_bps"]) == (2.5, ["warm", "fresh"], 3.0)
 
 
+@pytest.mark.parametrize("value", ["1e400", "inf", "-Infinity", "nan"])
+@pytest.mark.parametrize("name", ["window", "max_hold", "capital"])
+def test_endless_number_in_a_link_is_refused_not_failed(name, value):
+    at = opened(**{name: value, "test_window": "100"})
+    assert not at.exception
+    assert shown(at) == Params(test_window=100).as_dict()
+    assert any("not taken whole" in warning.value for warning in at.warning)
+
+
 def test_contradiction_is_said_next_to_its_field_and_the_last_valid_view_stays():
     at = opened(window="80")
     at.number_input(key="exit").set_value(2.5).run()
@@ -350,3 +360,15 @@ def test_title_of_a_figure_stands_outside_where_no_legend_can_meet_it():
     chart = charts.figure(300, rows=(1, 1), titles=("First", "Second"))
     assert chart.layout.meta["title"] == "First"
     assert [note.text for note in chart.layout.annotations] == ["Second"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("hedge_method must be ols", "hedge_method must be ols"),
+        ("![x](http://h/)", "!\\[x\\](http\\://h/)"),
+        ("_a_ __b__ *c* `d` <e> $f$", "\\_a\\_ \\_\\_b\\_\\_ \\*c\\* \\`d\\` \\<e\\> \\$f\\$"),
+    ],
+)
+def test_foreign_text_is_shown_letter_by_letter(text, shown):
+    assert plain(text) == shown

@@ -138,7 +138,10 @@ def draw_channels(parts: Parts) -> None:
 
 
 def _test(parts: Parts, channel_id: str) -> None:
-    problem = parts.notifier.test(channel_id)
+    try:
+        problem = parts.notifier.test(channel_id)
+    except PairsError as error:
+        problem = str(error)
     if problem:
         st.toast(f"The test was not taken: {problem}", icon=":material/error:")
     else:
@@ -146,7 +149,10 @@ def _test(parts: Parts, channel_id: str) -> None:
 
 
 def _remove(parts: Parts, channel_id: str) -> None:
-    parts.notifier.remove(channel_id)
+    try:
+        parts.notifier.remove(channel_id)
+    except PairsError as error:
+        st.toast(str(error), icon=":material/error:")
 
 
 def _add(parts: Parts, url: str) -> None:

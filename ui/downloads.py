@@ -49,10 +49,11 @@ def series_button(parts: Parts, params: Params) -> None:
 
 
 def bars_button(parts: Parts, symbol: str, timeframe: Timeframe) -> None:
-    """One symbol's bars, all held in memory."""
+    """One symbol's closed bars, all held in memory."""
 
     def make() -> bytes:
-        bars = parts.services.engine.bars(symbol, timeframe, limit=100_000)
+        engine = parts.services.engine
+        bars = engine.bars(symbol, timeframe, limit=100_000, include_open=False)
         return b"".join(bars_csv([bars]))
 
     stem = f"{symbol}_{timeframe.value}_bars"

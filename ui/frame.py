@@ -1,7 +1,6 @@
 """What stands around every page: banner, hint, status line, toasts, and errors in words."""
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -15,6 +14,7 @@ from params import Params
 from services import services
 from ui import sidebar
 from ui.chime import chime
+from ui.numbers import plain
 from ui.parts import Parts
 from ui.theme import colors
 
@@ -44,7 +44,7 @@ def guarded(draw: Callable[..., None]) -> Callable[..., None]:
         try:
             draw(*args, **kwargs)
         except PairsError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(plain(str(error)), icon=":material/error:")
         except Exception as error:
             log.exception("drawing failed")
             st.error(
@@ -156,7 +156,7 @@ def _status_line(parts: Parts) -> None:
         f"{gaps} open gap{'' if gaps == 1 else 's'}",
         time.strftime("%H:%M:%S UTC", time.gmtime(status["server_ms"] / 1000)),
     ]
-    why = re.sub(r"([\\`*_\[\]$~<>#|:])", r"\\\1", str(status.get("message") or ""))
+    why = plain(str(status.get("message") or ""))
     line = "&ensp;".join(facts) + (f"  \n{why}" if why and feed != "live" else "")
     st.markdown(f":small[{line}]")
 

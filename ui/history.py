@@ -11,14 +11,12 @@ import streamlit as st
 from model import Timeframe
 from ui import jobs
 from ui.frame import guarded
+from ui.live import prefix
 from ui.parts import Parts
+from ui.spans import day_ms
 
 FORMATS = ("csv", "parquet")
 POLL_S = 0.1
-
-
-def _ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
 
 
 @guarded
@@ -37,7 +35,7 @@ def draw_fetch(parts: Parts, timeframe: Timeframe) -> None:
         go = st.button("Fetch", key="_fetch_run")
     job = jobs.current("fetch")
     if go:
-        start, end = _ms(first), min(_ms(last + timedelta(days=1)), int(time.time() * 1000))
+        start, end = day_ms(first), min(day_ms(last + timedelta(days=1)), int(time.time() * 1000))
         job = _start(parts, str(symbol), Timeframe(frame), start, end)
     if job is None:
         return
@@ -99,7 +97,9 @@ def draw_export(parts: Parts, timeframe: Timeframe) -> None:
     if kind == "bars":
         query["timeframe"] = frame
     if isinstance(first, date):
-        query["start"] = _ms(first)
+        query["start"] = day_ms(first)
     if isinstance(last, date):
-        query["end"] = _ms(last + timedelta(days=1)) - 1
-    st.link_button("Download", f"/api/export?{urlencode(query)}", icon=":material/download:")
+        query["end"] = day_ms(last + timedelta(days=1)) - 1
+    st.link_button(
+        "Download", f"{prefix()}/api/export?{urlencode(query)}", icon=":material/download:"
+    )

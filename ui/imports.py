@@ -11,7 +11,7 @@ from ingest.tables import Kind
 from model import Timeframe
 from ui import jobs
 from ui.frame import guarded
-from ui.numbers import moment
+from ui.numbers import moment, plain
 from ui.parts import Parts
 
 BY_NAME = "by its name"
@@ -91,7 +91,7 @@ def _import(
 
 def _say(report: Report) -> None:
     span = f", {moment(report.first_ts)} to {moment(report.last_ts)} UTC" if report.bars else ""
-    text = f"{report.name}: {report.rows:,} rows gave {report.bars:,} bars{span}."
+    text = f"{plain(report.name)}: {report.rows:,} rows gave {report.bars:,} bars{span}."
     notes = [
         f"{count:,} {what}"
         for count, what in (
@@ -107,4 +107,4 @@ def _say(report: Report) -> None:
     full = text + (f" {'; '.join(notes)}." if notes else "")
     (st.warning if report.error_count or not report.bars else st.success)(full)
     if report.errors:
-        st.caption("  \n".join(report.errors))
+        st.caption("  \n".join(map(plain, report.errors)))

@@ -15,6 +15,7 @@ import streamlit as st
 
 from model import PairsError
 from ui.frame import guarded
+from ui.numbers import plain
 
 WORKERS = 2
 PATIENCE_S = 0.25
@@ -143,7 +144,7 @@ def outcome(name: str) -> Any:
     try:
         return job.result()
     except PairsError as error:
-        st.info(str(error), icon=":material/info:")
+        st.info(plain(str(error)), icon=":material/info:")
     except (Cancelled, CancelledError):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Cancelled.", width="content")

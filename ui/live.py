@@ -64,22 +64,23 @@ def query(params: Params) -> str:
 
 def live(params: Params) -> None:
     """Mount the live page for `params`, or move the mounted one to them."""
-    prefix = _prefix()
+    base = prefix()
     data: dict[str, Any] = {
         "query": query(params),
         "params": params.as_dict(),
         "limit": ROWS,
-        "socket": f"{prefix}/api/ws",
-        "bars": f"{prefix}/api/bars",
-        "module": f"{prefix}/assets/ui/live.js",
-        "style": f"{prefix}/assets/ui/live.css",
-        "plotly": f"{prefix}/assets/plotly/plotly.min.js?v={plotly.__version__}",
-        "methods": f"{prefix}/methods",
+        "socket": f"{base}/api/ws",
+        "bars": f"{base}/api/bars",
+        "module": f"{base}/assets/ui/live.js",
+        "style": f"{base}/assets/ui/live.css",
+        "plotly": f"{base}/assets/plotly/plotly.min.js?v={plotly.__version__}",
+        "methods": f"{base}/methods",
         "palette": PALETTE,
     }
     _component(key="live", data=data)
 
 
-def _prefix() -> str:
+def prefix() -> str:
+    """Return what stands before every path of this server, "" by default."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}" if base else ""

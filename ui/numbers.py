@@ -1,6 +1,7 @@
-"""Numbers as text for the pages: “–” is no estimate, minus is a real minus."""
+"""Numbers and foreign texts for the pages: “–” is no estimate, minus is a real minus."""
 
 import math
+import re
 from datetime import UTC, datetime
 
 NONE = "–"
@@ -26,6 +27,12 @@ def significant(value: float | None, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return NONE
     return f"{value:.{digits}g}".replace("-", "−")
+
+
+def plain(text: str) -> str:
+    """A text so that Markdown shows every letter of it, and makes no link or picture of any."""
+    # An underscore inside a word, as in a parameter's name, is no sign.
+    return re.sub(r"([\\`*\[\]$~<>#|:]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def moment(ts: int | None, *, seconds: bool = True) -> str:

@@ -1,16 +1,20 @@
 """Presets, reset, and making this tab's rule the running one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
 from model import ConfigError, StorageError
 from params import GATES, Params
+from ui.numbers import plain
 from ui.parts import Parts
 
 STORED = "presets"
 RUNNING = "Running rule"
 MAX_PRESETS = 50
+
+Saved = dict[str, dict[str, Any]]
 
 
 def render(parts: Parts, params: Params) -> None:
@@ -55,7 +59,7 @@ def _defaults(parts: Parts) -> dict[str, Any]:
     return {**Params().as_dict(), "y": y, "x": x, "gates": list(GATES)}
 
 
-def _stored(parts: Parts) -> dict[str, dict[str, Any]]:
+def _stored(parts: Parts) -> Saved:
     try:
         return parts.remembered(STORED)
     except StorageError:
@@ -101,22 +105,29 @@ def _load(parts: Parts, values: dict[str, Any]) -> None:
 
 
 def _keep(parts: Parts, name: str, params: Params) -> None:
-    saved = {**_stored(parts), name: params.as_dict()}
-    if len(saved) > MAX_PRESETS:
-        st.toast(f"There can be {MAX_PRESETS} presets at most.", icon=":material/error:")
-        return
-    _write(parts, saved, f"Saved as “{name}”.")
+    def kept(saved: Saved) -> Saved:
+        return {**saved, name: params.as_dict()}
+
+    _rewrite(parts, kept, f"Saved as “{plain(name)}”.")
 
 
 def _delete(parts: Parts, name: str) -> None:
-    saved = {key: value for key, value in _stored(parts).items() if key != name}
-    _write(parts, saved, f"Deleted “{name}”.")
+    def rest(saved: Saved) -> Saved:
+        return {key: value for key, value in saved.items() if key != name}
+
+    _rewrite(parts, rest, f"Deleted “{plain(name)}”.")
 
 
-def _write(parts: Parts, saved: dict[str, dict[str, Any]], done: str) -> None:
+def _rewrite(parts: Parts, change: Callable[[Saved], Saved], done: str) -> None:
     try:
+        # Read anew and not as shown: what could not be read for a moment must not be lost.
+        saved = change(parts.remembered(STORED))
+        if len(saved) > MAX_PRESETS:
+            raise ConfigError(f"There can be {MAX_PRESETS} presets at most.")
+        if RUNNING in saved:
+            raise ConfigError(f"“{RUNNING}” is the name of the rule in force; choose another.")
         parts.remember(STORED, saved)
-    except StorageError as error:
+    except (ConfigError, StorageError) as error:
         st.toast(str(error), icon=":material/error:")
         return
     st.toast(done, icon=":material/check:")

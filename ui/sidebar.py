@@ -6,6 +6,8 @@ write those words into the link, so their part of the link is kept here.
 Rule 2: nothing here has a default or a limit of its own; both are those of `Params`.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -15,9 +17,11 @@ from streamlit.delta_generator import DeltaGenerator
 from model import ConfigError, Timeframe
 from params import GATES, Params
 from ui import presets, text
+from ui.numbers import plain
 from ui.parts import Parts
 
 CURRENT = "_params"
+UNBOUND = "_unbound"
 DEFAULTS = Params()
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Hedge and spread": (
@@ -192,7 +196,7 @@ def _number(name: str) -> Any:
         key=name,
         help=text.PARAMETERS[name],
         placeholder=EMPTY_MEANS.get(name, ""),
-        bind="query-params",
+        bind=None if name in st.session_state[UNBOUND] else "query-params",
     )
 
 
@@ -232,7 +236,22 @@ def _take_link(parts: Parts) -> None:
         linked = Params.parse(given)
         parts.check(linked)
     except ConfigError as error:
-        st.session_state["_link_error"] = f"The link was not taken whole: {error}"
+        st.session_state["_link_error"] = f"The link was not taken whole: {plain(str(error))}"
+    # A field of whole numbers that is bound to the link would fail on infinity.
+    endless = {name for name, value in given.items() if _is_endless(name, value)}
+    st.session_state[UNBOUND] = endless
+    for name in endless:
+        del st.query_params[name]
+
+
+def _is_endless(name: str, value: str) -> bool:
+    """Whether a number of the link is infinite or none at all."""
+    if not {"int", "float"} & set(re.findall(r"\w+", str(Params.model_fields[name].annotation))):
+        return False
+    try:
+        return not math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _checked(
@@ -241,7 +260,8 @@ def _checked(
     try:
         params = Params.parse(values)
     except ConfigError as error:
-        message = f":material/error: {str(error)[0].upper()}{str(error)[1:]}"
+        said = plain(str(error))
+        message = f":material/error: {said[0].upper()}{said[1:]}"
         slots.get(error.field, top).error(message)
         top.error(f"{message}  \nShown is the last view that was valid.")
         return current()

@@ -30,10 +30,11 @@ def pick(*, key: str = "bars") -> Span:
             return Span(rows=ROWS.get(str(chosen), DEFAULT_ROWS))
         first = st.date_input("From", value=None, key=f"{key}_from", bind="query-params", width=150)
         last = st.date_input("To", value=None, key=f"{key}_to", bind="query-params", width=150)
-    start = _ms(first) if isinstance(first, date) else None
-    end = _ms(last + timedelta(days=1)) - 1 if isinstance(last, date) else None
+    start = day_ms(first) if isinstance(first, date) else None
+    end = day_ms(last + timedelta(days=1)) - 1 if isinstance(last, date) else None
     return Span(start, end)
 
 
-def _ms(day: date) -> int:
+def day_ms(day: date) -> int:
+    """Return the beginning of a day, UTC, in ms."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
