@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -39,6 +40,10 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(value) if isinstance(value, list) else value
+
+
+def _once(names: tuple[GateName, ...]) -> tuple[GateName, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def _blank_is_none(value: object) -> object:
@@ -82,7 +87,7 @@ class Params(BaseModel):
     stationarity_test: Literal["auto", "adf", "cointegration"] = "auto"
     max_pvalue: float = Field(0.05, gt=0, lt=1)
     min_edge_ratio: float = Field(1.0, ge=0)
-    gates: Annotated[tuple[GateName, ...], BeforeValidator(_split)] = GATES
+    gates: Annotated[tuple[GateName, ...], BeforeValidator(_split), AfterValidator(_once)] = GATES
     max_carry: OptionalInt = Field(None, ge=0, le=1000)
     capital: float = Field(10_000.0, gt=0)
     leverage: float = Field(1.0, gt=0, le=125)

@@ -79,6 +79,10 @@ def test_parse_blank_optional_is_unset(empty):
     assert Params.parse({"hedge_window": empty, "fee_bps": empty, "delta": empty}) == Params()
 
 
+def test_parse_gates_named_twice_count_once():
+    assert Params.parse({"gates": ["warm"] * 5000 + ["fresh", "warm"]}).gates == ("warm", "fresh")
+
+
 def test_parse_empty_gates_means_none():
     assert Params.parse({"gates": ""}).gates == ()
     assert Params.parse({"gates": []}).gates == ()
