@@ -11,8 +11,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from streamlit.watcher import polling_path_watcher
 
 ROOT = Path(__file__).parent.parent
 
@@ -114,6 +116,18 @@ def test_listening_beyond_this_machine_without_a_token_is_refused(tmp_path):
     )
     assert done.returncode != 0
     assert "PAIRS_API_TOKEN" in done.stderr
+
+
+def test_streamlit_still_waits_as_long_as_we_tell_it_between_looks_at_its_files(monkeypatch):
+    """app.py makes it look less often; the name is Streamlit's own and may go."""
+    waits = []
+    monkeypatch.setattr(polling_path_watcher, "_POLLING_PERIOD_SECS", 1.0)
+    monkeypatch.setattr(polling_path_watcher.time, "sleep", waits.append)
+    watcher = polling_path_watcher.PollingPathWatcher
+    monkeypatch.setattr(watcher, "_executor", SimpleNamespace(submit=lambda task: task()))
+    monkeypatch.setattr(watcher, "_check_if_path_changed", lambda _: None)
+    watcher(__file__, print)
+    assert waits == [1.0]
 
 
 @pytest.mark.slow
