@@ -105,11 +105,17 @@ def _set_aside(target: Path) -> Path | None:
     kept = None
     if target.exists():
         _fold_wal(target)
-        kept = target.with_name(f"{target.name}.before-restore")
+        kept = _free_name(target)
         os.replace(target, kept)
     for part in ("-wal", "-shm"):
         Path(f"{target}{part}").unlink(missing_ok=True)
     return kept
+
+
+def _free_name(target: Path) -> Path:
+    """A name nobody has: what an earlier restore set aside must not be lost by the next."""
+    names = (target.with_name(f"{target.name}.before-restore{n}") for n in ("", *range(2, 1000)))
+    return next(name for name in names if not name.exists())
 
 
 def _fold_wal(target: Path) -> None:

@@ -56,6 +56,14 @@ def test_restore_brings_back_the_copy_and_keeps_what_was_there(
     assert len(stored(open_store(f"sqlite:///{kept}"))) == 1000
 
 
+def test_what_an_earlier_restore_set_aside_stays(filled, sqlite_url, tmp_path):
+    backup(sqlite_url, tmp_path / "copy.db")
+    filled.close()
+    kept = [restore(tmp_path / "copy.db", sqlite_url) for _ in range(3)]
+    assert len(set(kept)) == 3
+    assert all(path.is_file() for path in kept)
+
+
 def test_restore_to_a_new_place(filled, sqlite_url, tmp_path, open_store):
     copy = tmp_path / "copy.db"
     backup(sqlite_url, copy)
