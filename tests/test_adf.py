@@ -104,11 +104,26 @@ def test_given_lags_are_used(constant, lags):
     assert np.isnan(adf_test(u, lags=-1).stat)
 
 
+@pytest.mark.parametrize("kind", SERIES)
+@pytest.mark.parametrize("constant", [True, False])
+def test_ordinary_series_need_no_qr(kind, constant, monkeypatch):
+    """The way back to QR is slow, and would hide an error in the Gram matrix."""
+    monkeypatch.setattr("analytics.adf.adf_by_qr", lambda *_, **__: (np.nan, np.nan))
+    u = 3.0 + SERIES[kind](300, 1) if constant else SERIES[kind](300, 1)
+    stat, _, lags = theirs(u, constant=constant)
+    found = adf_test(u, constant=constant)
+    assert found[::2] == (pytest.approx(stat, abs=1e-8), lags)
+
+
 def test_adf_is_free_of_level_and_scale():
-    """Raw spreads sit at −20,000 and move by cents: centring keeps the digits."""
+    """Raw spreads sit at −20,000 and move by cents: centring keeps the digits.
+
+    At 0.04 the squares of the residuals sum to about a half, where a square of theirs is no
+    smaller than they are.
+    """
     u = reverting(300, sd=1.0)
     want = adf_test(u)
-    for moved in (u + 1e6, u * 1e-9, -u * 1e7 + 3e12):
+    for moved in (u + 1e6, u * 0.04, u * 1e-9, -u * 1e7 + 3e12):
         assert adf_test(moved) == pytest.approx(want, rel=1e-3 if moved[0] > 1e11 else 1e-7)
 
 

@@ -47,6 +47,14 @@ def test_exact_relations_give_exactly_one_and_never_more():
     assert both.max() <= 1.0 and against.min() >= -1.0
 
 
+def test_correlation_never_leaves_its_bounds_by_rounding():
+    """Unclipped, some windows of a leg and a multiple of it come out at 1 + 2e-16."""
+    y = walk(20_000)
+    for factor in (0.3, 0.7, 1.1, 3.0):
+        assert rolling_correlation(y, factor * y, 10)[9:].max() <= 1.0
+        assert rolling_correlation(y, -factor * y, 10)[9:].min() >= -1.0
+
+
 def test_constant_leg_has_no_correlation():
     y = walk(100)
     x = walk(100, seed=1)
