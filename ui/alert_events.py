@@ -8,7 +8,7 @@ import streamlit as st
 from model import PairsError
 from ui.chime import WANTED
 from ui.frame import guarded
-from ui.numbers import moment
+from ui.numbers import moment, plain
 from ui.parts import Parts
 
 SHOWN = 200
@@ -77,7 +77,7 @@ def _acknowledge(parts: Parts, numbers: list[int]) -> None:
         for number in numbers:
             parts.alerts.acknowledge(number)
     except PairsError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:")
 
 
 @guarded
@@ -89,8 +89,10 @@ def draw_channels(parts: Parts) -> None:
         st.caption("Alerts are shown here only. Add a target to have them sent as well.")
     for channel in channels:
         with st.container(horizontal=True, vertical_alignment="center"):
-            note = f"  \n:small[:red[{channel.problem}]]" if channel.problem else ""
-            st.markdown(f"`{channel.name}` :small[:gray[{channel.source}]]{note}", width="stretch")
+            about = f"{plain(channel.name)} :small[:gray[{channel.source}]]"
+            if channel.problem:
+                about += f"  \n:small[:red[{plain(channel.problem)}]]"
+            st.markdown(about, width="stretch")
             st.button(
                 "Test",
                 key=f"_test_{channel.id}",
@@ -143,7 +145,7 @@ def _test(parts: Parts, channel_id: str) -> None:
     except PairsError as error:
         problem = str(error)
     if problem:
-        st.toast(f"The test was not taken: {problem}", icon=":material/error:")
+        st.toast(f"The test was not taken: {plain(problem)}", icon=":material/error:")
     else:
         st.toast("Test sent.", icon=":material/check:")
 
@@ -152,13 +154,13 @@ def _remove(parts: Parts, channel_id: str) -> None:
     try:
         parts.notifier.remove(channel_id)
     except PairsError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:")
 
 
 def _add(parts: Parts, url: str) -> None:
     try:
         parts.notifier.add(url)
     except PairsError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     st.rerun()

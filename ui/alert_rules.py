@@ -8,7 +8,7 @@ from analytics.alerts import CONDITIONS, NAMES, AlertRule
 from model import PairsError, Timeframe
 from params import Params
 from ui.frame import guarded
-from ui.numbers import moment
+from ui.numbers import moment, plain
 from ui.parts import Parts
 
 STATE_COLORS = {"flat": "gray", "long": "blue", "short": "orange", "paused": "gray"}
@@ -54,7 +54,7 @@ def _row(parts: Parts, rule: dict[str, Any], params: Params) -> None:
             f"{describe(rule)}  \n:small[:gray[last fired {last}{follows}]]"
         )
         if rule.get("problem"):
-            what.caption(f":material/error: {rule['problem']}")
+            what.caption(f":material/error: {plain(rule['problem'])}")
         if st.button("Edit", key=f"_edit_{number}"):
             _form(parts, rule, params)
         enabled = bool(rule["enabled"])
@@ -139,7 +139,7 @@ def _save(parts: Parts, rule: dict[str, Any] | None, values: dict[str, Any]) -> 
         else:
             parts.alerts.change(int(rule["id"]), values)
     except PairsError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     st.toast("Alert saved.", icon=":material/check:")
     st.rerun()
@@ -149,14 +149,14 @@ def _change(parts: Parts, number: int, values: dict[str, Any]) -> None:
     try:
         parts.alerts.change(number, values)
     except PairsError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:")
 
 
 def _delete(parts: Parts, number: int) -> None:
     try:
         parts.alerts.delete(number)
     except PairsError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:")
         return
     st.toast("Alert deleted; its events stay.", icon=":material/check:")
 

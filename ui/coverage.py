@@ -12,7 +12,7 @@ import streamlit as st
 from model import Quality, Timeframe
 from ui import charts, text
 from ui.frame import guarded
-from ui.numbers import moment, number, size
+from ui.numbers import moment, number, plain, size
 from ui.parts import Parts
 from ui.theme import colors
 
@@ -207,7 +207,7 @@ def draw_health(parts: Parts) -> None:
         }
     )
     for problem in (*health["problems"], *health["warnings"]):
-        st.warning(problem, icon=":material/warning:")
+        st.warning(plain(problem), icon=":material/warning:")
     left, right = st.columns([4, 1], gap="small")
     with right:
         _latency([one["lag_ms"] for one in feed["symbols"].values()])

@@ -97,7 +97,7 @@ def banner(parts: Parts) -> None:
 def _try_binance(parts: Parts) -> None:
     why_not = parts.services.try_binance()
     if why_not:
-        st.toast(f"Binance cannot be reached: {why_not}", icon=":material/cloud_off:")
+        st.toast(f"Binance cannot be reached: {plain(why_not)}", icon=":material/cloud_off:")
     else:
         st.toast("Connected to Binance.", icon=":material/check:")
 

@@ -99,7 +99,7 @@ def _load(parts: Parts, values: dict[str, Any]) -> None:
         params = Params.parse(values)
         parts.check(params)
     except ConfigError as error:
-        st.toast(f"This preset can no longer be used: {error}", icon=":material/error:")
+        st.toast(f"This preset can no longer be used: {plain(str(error))}", icon=":material/error:")
         return
     put(params.as_dict())
 
@@ -128,7 +128,7 @@ def _rewrite(parts: Parts, change: Callable[[Saved], Saved], done: str) -> None:
             raise ConfigError(f"“{RUNNING}” is the name of the rule in force; choose another.")
         parts.remember(STORED, saved)
     except (ConfigError, StorageError) as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:")
         return
     st.toast(done, icon=":material/check:")
 
@@ -137,6 +137,6 @@ def _use(parts: Parts, params: Params) -> None:
     try:
         parts.services.set_rule(params)
     except (ConfigError, StorageError) as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(plain(str(error)), icon=":material/error:")
         return
     st.toast("Now the running rule.", icon=":material/check:")
