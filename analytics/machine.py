@@ -236,9 +236,9 @@ def _from(asked, a, t):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _walk(  # type: ignore[no-untyped-def]
-    z, asked, breaks, half_life, lo, hi,
+    z, asked, breaks, half_life, a, b, lo, hi, side, held, limit, idle, barred,
     entry, exit_, stop, is_reentry, max_hold, cooldown,
-    position, events, ungateds, woulds, blocks, forever,
+    position, events, ungateds, woulds, blocks,
 ):  # fmt: skip
     most = (hi - lo) // 2 + 1
     entry_row = np.empty(most, np.int64)
@@ -247,8 +247,7 @@ def _walk(  # type: ignore[no-untyped-def]
     reasons = np.empty(most, np.int8)
     detail = len(position) > 0
     losing = stop if stop > 0.0 else np.inf
-    side, held, limit, idle, barred = 0, 0, -1, forever, 0
-    n, t, a, b = 0, lo, np.searchsorted(asked, lo), np.searchsorted(breaks, lo)
+    n, t = 0, lo
     while t < hi:
         next_break = breaks[b] if b < len(breaks) else hi
         before = z[t - 1] if t > 0 else np.nan
@@ -347,8 +346,10 @@ def walk(
         raise ValueError(f"lo and hi must be 0 ≤ lo ≤ hi ≤ {n}, was {lo} and {hi}")
     rows = [np.zeros(n if with_rows else 0, dtype=np.int8) for _ in range(5)]
     columns = (zscore, asked, breaks, half_life)
+    # Numbers written into the kernel itself would have its parts compiled twice: as constants too.
+    places = (int(np.searchsorted(asked, lo)), int(np.searchsorted(breaks, lo)))
     entries, exits, sides, reasons, state = _walk(
-        *map(readonly, columns), lo, hi, *levels, *rows, FOREVER
+        *map(readonly, columns), *places, lo, hi, *State(), *levels, *rows
     )
     position, event, ungated, would, block = rows
     return Walk(
