@@ -29,7 +29,7 @@ def main() -> None:
             replay=args.replay,
             faults=dict(read_fault(text) for text in args.fault),
         )
-        asyncio.run(_serve(exchange, args.market))
+        asyncio.run(exchange.serve(lambda: _say(exchange, args.market)))
     except (ValueError, OSError) as error:
         sys.exit(f"simulator: {error}")
     except KeyboardInterrupt:
@@ -54,13 +54,8 @@ def read_fault(text: str) -> tuple[str, dict[str, Any]]:
     return kind, options
 
 
-async def _serve(exchange: SimulatedExchange, market: str) -> None:
-    serving = asyncio.create_task(exchange.serve())
-    ready = asyncio.create_task(asyncio.to_thread(exchange.wait_ready))
-    await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
-    if not serving.done():
-        print(f"Simulated {market} exchange: {exchange.ws_url} {exchange.rest_url}", flush=True)
-    await serving
+def _say(exchange: SimulatedExchange, market: str) -> None:
+    print(f"Simulated {market} exchange: {exchange.ws_url} {exchange.rest_url}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

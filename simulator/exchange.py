@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from simulator.streams import Exchange
 logger = logging.getLogger(__name__)
 
 EARLIEST_MS = LISTED_MS + 31 * 86_400_000
+LATEST_MS = 4_102_444_800_000
+MOST_PORT = 65_535
 MOST_RATE = 500_000
 MOST_SPEED = 100_000
 DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")
@@ -60,6 +62,8 @@ class SimulatedExchange:
         ping_s: float | None = None,
     ) -> None:
         _check(market, symbols, rate, speed, start_ms)
+        if not 0 <= port <= MOST_PORT:
+            raise ValueError(f"port must be 0 to {MOST_PORT}, was {port}")
         self.market: Exchange
         if replay:
             recording = Recording(replay, market)
@@ -110,10 +114,6 @@ class SimulatedExchange:
             self._thread.join()
             raise self._failure
 
-    def wait_ready(self) -> None:
-        """Return when the port listens, or when that has failed."""
-        self._is_ready.wait()
-
     def stop(self) -> None:
         """Close everything and end the thread. Harmless when it is not running."""
         if self._loop is not None and self._stop is not None and self._thread is not None:
@@ -125,8 +125,14 @@ class SimulatedExchange:
         """Set or clear faults, as `POST /sim/faults` does: `set_faults(stall={"count": 3})`."""
         self._site.faults.set(kinds, self._site.real_s())
 
-    async def serve(self) -> None:
-        """Serve until cancelled or stopped, in the loop that is running."""
+    async def serve(self, on_ready: Callable[[], object] = lambda: None) -> None:
+        """Serve until cancelled or stopped, in the loop that is running.
+
+        Args:
+            on_ready: called once the port listens.
+        Raises:
+            OSError: the port is taken.
+        """
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = await self._loop.create_server(
             lambda: Connection(self._site), "127.0.0.1", self.port
@@ -134,6 +140,7 @@ class SimulatedExchange:
         self.port = server.sockets[0].getsockname()[1]
         beat = asyncio.create_task(self._site.run())
         self._is_ready.set()
+        on_ready()
         try:
             await self._stop.wait()
         finally:
@@ -166,7 +173,7 @@ def _check(
         raise ValueError(f"rate must be above 0, at most {MOST_RATE}, was {rate}")
     if not 0 < speed <= MOST_SPEED:
         raise ValueError(f"speed must be above 0, at most {MOST_SPEED}, was {speed}")
-    if start_ms is not None and start_ms < EARLIEST_MS:
+    if start_ms is not None and not EARLIEST_MS <= start_ms <= LATEST_MS:
         raise ValueError(
-            f"start must be in ms, at least {EARLIEST_MS} (2020-02-01), was {start_ms}"
+            f"start must be in ms, {EARLIEST_MS} (2020-02-01) to {LATEST_MS} (2100), was {start_ms}"
         )

@@ -370,8 +370,20 @@ def test_command_line_serves_and_ends_on_interrupt():
             process.terminate()
 
 
-def test_command_line_refuses_in_one_line():
-    command = [sys.executable, "-m", "simulator", "--fault", "stall:count"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--fault", "stall:count"], "fault option must be name=value, was 'count'"),
+        (["--port", "TAKEN"], "address already in use"),
+        (["--port", "99999"], "port must be 0 to 65535, was 99999"),
+        (["--start", "9" * 17], "start must be in ms"),
+    ],
+)
+def test_command_line_refuses_in_one_line(spot, options, says):
+    given = [str(spot.port) if word == "TAKEN" else word for word in options]
+    command = [sys.executable, "-m", "simulator", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr == "simulator: fault option must be name=value, was 'count'\n"
+    assert done.stderr.startswith("simulator: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
