@@ -42,9 +42,10 @@ def test_interval_is_open_above_where_phi_may_be_zero():
 
 
 def test_interval_reaches_zero_where_a_deviation_may_be_gone_at_once():
-    u = np.random.default_rng(3).normal(size=60) + 1e-2 * np.arange(60) % 2
-    found = half_life_rows(u[None, :])
-    assert np.isnan(found.bars[0]) or found.low[0] == 0.0
+    """φ is −0.91 here, and −1 within its interval."""
+    found = half_life_rows(reverting(60, seed=1, keep=0.1)[None, :])
+    assert 0 < found.bars[0] < found.high[0]
+    assert found.low[0] == 0.0
 
 
 def test_no_reversion_has_no_half_life():
@@ -77,3 +78,7 @@ def test_hard_rows_have_no_half_life(row):
 @pytest.mark.parametrize("n", range(5))
 def test_too_few_rows_have_no_half_life(n):
     assert np.isnan(half_life_rows(np.arange(float(n))[None, :])).all()
+
+
+def test_five_rows_are_enough():
+    assert half_life_rows(np.array([[16.0, 8, 4, 2, 1]])).bars[0] == pytest.approx(1.0)

@@ -7,9 +7,15 @@ from statsmodels.tsa.adfvalues import mackinnonp
 from analytics.mackinnon import mackinnon_pvalue
 
 
+# Where one polynomial gives way to the other, and where the p-value becomes 0 or 1.
+STAR = (-1.61, -2.62, -3.13, -3.47, -3.78, -3.93)
+LEAST = (-18.83, -18.86, -23.48, -28.07, -25.96, -23.27)
+MOST = (2.74, 0.92, 0.55, 0.61, 0.79, 1.0)
+
+
 @pytest.mark.parametrize("series", range(1, 7))
 def test_pvalue_equals_statsmodels(series):
-    stat = np.concatenate((np.linspace(-30, 5, 1751), [-np.inf, np.inf]))
+    stat = np.concatenate((np.linspace(-30, 5, 1751), STAR, LEAST, MOST, [-np.inf, np.inf]))
     want = [mackinnonp(value, "c", series) for value in stat]
     np.testing.assert_allclose(mackinnon_pvalue(stat, series=series), want, atol=1e-12)
 

@@ -151,6 +151,8 @@ def test_fit_line_is_the_fit_of_all_rows():
     y, x = walks(100)
     (alpha,), (beta,), _ = brute(y, x, 100, [99])
     assert fit_line(y, x) == pytest.approx((alpha, beta), rel=1e-9)
+    (alpha,), (beta,), _ = brute(y, x, 3, [2])
+    assert fit_line(y[:3], x[:3]) == pytest.approx((alpha, beta), rel=1e-9)
     assert np.isnan(fit_line(y[:2], x[:2])).all()
     assert np.isnan(fit_line(np.append(y, np.nan), np.append(x, 1.0))).all()
 
