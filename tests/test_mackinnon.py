@@ -6,7 +6,6 @@ from statsmodels.tsa.adfvalues import mackinnonp
 
 from analytics.mackinnon import mackinnon_pvalue
 
-
 # Where one polynomial gives way to the other, and where the p-value becomes 0 or 1.
 STAR = (-1.61, -2.62, -3.13, -3.47, -3.78, -3.93)
 LEAST = (-18.83, -18.86, -23.48, -28.07, -25.96, -23.27)
