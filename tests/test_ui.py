@@ -186,6 +186,18 @@ def test_job_is_found_again_under_its_key_and_replaced_under_another():
 
 
 @pytest.mark.usefixtures("session")
+def test_only_a_young_job_is_waited_for():
+    """A page drawn again while a scan goes on must not wait each time."""
+    goes_on = threading.Event()
+    job = jobs.start("a", 1, lambda _: goes_on.wait(30))
+    assert not job.wait(0.05)
+    began = time.monotonic()
+    assert not any(job.wait(0.05) for _ in range(100))
+    assert time.monotonic() - began < 2.5  # each time would be 5 s
+    goes_on.set()
+
+
+@pytest.mark.usefixtures("session")
 def test_cancelled_job_ends_at_its_next_report():
     entered = threading.Event()
 

@@ -90,18 +90,18 @@ def timeline(grid: np.ndarray, symbols: tuple[str, ...], start: int, end: int) -
     steps = len(tones)
     scale = [[edge / steps, tones[k]] for k in range(steps) for edge in (k, k + 1)]
     chart = charts.figure(60 + 34 * len(symbols))
-    shown = grid
+    words = np.array([*names, "nothing"])[np.nan_to_num(grid, nan=len(names)).astype(int)]
     at = np.linspace(start, end, grid.shape[1])
     chart.add_heatmap(
         x=at,
         y=list(symbols),
-        z=shown,
+        z=grid,
         zmin=-0.5,
         zmax=steps - 0.5,
         colorscale=scale,
         showscale=False,
         ygap=6,
-        customdata=[[names[int(v)] if v == v else "nothing" for v in row] for row in shown],
+        customdata=words,
         hovertemplate="%{y} %{x|%Y-%m-%d %H:%M}: %{customdata}<extra></extra>",
     )
     for name, tone in zip(names, tones, strict=True):

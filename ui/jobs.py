@@ -72,10 +72,11 @@ class Job:
         """Whether there is a result or an error."""
         return self.future.done()
 
-    def wait(self, timeout_s: float = PATIENCE_S) -> bool:
-        """Wait a moment; most work is done by then. Returns whether it is."""
+    def wait(self, patience_s: float = PATIENCE_S) -> bool:
+        """Wait until the job is so old; most work is done by then. Returns whether it is."""
+        age_s = time.monotonic() - self.progress.started_s
         try:
-            self.future.exception(timeout_s)
+            self.future.exception(max(0.0, patience_s - age_s))
         except (TimeoutError, Exception):  # the error is raised where the result is asked for
             return self.future.done()
         return True
