@@ -5,6 +5,7 @@ the value and what is allowed. Nothing else in the project reads the environment
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,9 @@ from pydantic import (
 from model import ConfigError, Market, Stream
 
 PREFIX = "PAIRS_"
+MOST_DAYS = 36_500
+# A name or address, the latter of version 6 in brackets, and a port: what a Host header holds.
+HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9._-]+))(?::(\d{1,5}))?")
 
 
 class Venue(BaseModel):
@@ -81,7 +85,7 @@ def _url(*schemes: str) -> AfterValidator:
         if value is None:
             return None
         parts = urlsplit(value)
-        if parts.scheme not in schemes or not parts.hostname:
+        if parts.scheme not in schemes or not parts.hostname or parts.port == 0:
             raise ValueError(
                 f"must be a URL starting with {' or '.join(s + '://' for s in schemes)}"
             )
@@ -96,7 +100,15 @@ def _database(value: str) -> str:
     return value.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
+def _hosts(value: tuple[str, ...]) -> tuple[str, ...]:
+    bad = [name for name in value if HOST.fullmatch(name) is None]
+    if bad:
+        raise ValueError(f"must be names like pairs.example.org or name:port, was {bad[0]!r}")
+    return value
+
+
 Csv = BeforeValidator(_csv)
+Days = Annotated[float, Field(ge=0, le=MOST_DAYS, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -123,10 +135,10 @@ class Settings(BaseModel):
     history_bars: int = Field(
         5000, ge=100, le=100_000, description="bars per symbol and timeframe fetched as history"
     )
-    retain_trades_days: float = Field(3, ge=0, description="days trades are kept, 0 = all")
-    retain_1s_days: float = Field(30, ge=0, description="days 1s bars are kept, 0 = all")
+    retain_trades_days: Days = Field(3, description="days trades are kept, 0 = all")
+    retain_1s_days: Days = Field(30, description="days 1s bars are kept, 0 = all")
     api_token: SecretStr | None = Field(None, description="secret the API asks for when set")
-    allowed_hosts: Annotated[tuple[str, ...], Csv] = Field(
+    allowed_hosts: Annotated[tuple[str, ...], Csv, AfterValidator(_hosts)] = Field(
         (), description="further Host names that are answered"
     )
     notify_urls: Annotated[tuple[SecretStr, ...], Csv] = Field(
@@ -148,7 +160,10 @@ class Settings(BaseModel):
         """
         found: dict[str, Any] = {}
         if env_file is not None and env_file.is_file():
-            found |= {k: v for k, v in dotenv_values(env_file).items() if v is not None}
+            try:
+                found |= {k: v for k, v in dotenv_values(env_file).items() if v is not None}
+            except (UnicodeDecodeError, OSError) as error:
+                raise ConfigError(f"{env_file} must be text in UTF-8: {error}") from None
         found |= environ
         ours = {k: v for k, v in found.items() if k.upper().startswith(PREFIX)}
         for key in ours:

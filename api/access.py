@@ -6,19 +6,18 @@ Rule 2: secrets are compared in constant time and never returned or put into a m
 
 import hashlib
 import hmac
-import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+from settings import HOST
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE_NAME = "pairs_session"
 COOKIE_MAX_AGE_S = 30 * 86_400
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 MAX_CLIENTS = 10_000
-
-_HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9._-]+))(?::(\d{1,5}))?")
 
 
 def split_host(value: str) -> tuple[str, int | None] | None:
@@ -27,7 +26,7 @@ def split_host(value: str) -> tuple[str, int | None] | None:
     >>> split_host("[::1]:8501"), split_host("LocalHost"), split_host("a b")
     (('::1', 8501), ('localhost', None), None)
     """
-    match = _HOST.fullmatch(value)
+    match = HOST.fullmatch(value)
     if match is None:
         return None
     name = (match[1] or match[2]).lower().removesuffix(".")

@@ -82,9 +82,11 @@ def _sqlite(url: URL) -> Database:
     path = Path(url.database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path = path.resolve()
     except OSError as error:
         raise StorageError(f"cannot make the folder {path.parent}: {error.strerror}") from None
-    path = path.resolve()
+    except ValueError as error:
+        raise StorageError(f"the database's path cannot be used: {error}") from None
     writing = create_engine("sqlite://", creator=lambda: open_file(path, "rwc"), poolclass=NullPool)
     reading = create_engine(
         "sqlite://",

@@ -62,6 +62,12 @@ def test_from_env_plain_postgresql_url_gets_the_driver_we_ship():
         ("symbols", "BTC/USDT,ETHUSDT", "'BTC/USDT'"),
         ("symbols", "BTCÜ,ETHUSDT", "must be names like BTCUSDT"),
         ("venue", "kraken", "'binance-spot'"),
+        ("retain_trades_days", "inf", "must be"),
+        ("retain_trades_days", "1e300", "must be less than or equal to 36500"),
+        ("retain_1s_days", "-1", "must be greater than or equal to 0"),
+        ("dask_address", "tcp://host:99999", "ort"),
+        ("allowed_hosts", "pairs.example.org,*", "was '*'"),
+        ("allowed_hosts", "https://pairs.example.org", "must be names like pairs.example.org"),
         ("stream", "depth", "'aggTrade'"),
         ("ws_url", "http://host", "must be a URL starting with ws:// or wss://"),
         ("ws_url", "ws://", "must be a URL"),
@@ -82,6 +88,12 @@ def test_from_env_bad_value_names_key_value_and_what_is_allowed(name, value, tex
     assert text in str(error)
     assert repr(value) in str(error)
     assert "\n" not in str(error)
+
+
+def test_env_file_that_is_no_text_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00garbage")
+    with pytest.raises(ConfigError, match="must be text in UTF-8"):
+        Settings.from_env({}, env_file=tmp_path / ".env")
 
 
 def test_from_env_unknown_name_suggests_the_nearest():

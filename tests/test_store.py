@@ -43,6 +43,7 @@ def test_open_again_finds_what_was_stored(url, open_store):
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
         ("mysql://localhost/x", "must start with sqlite:/// or postgresql"),
+        ("sqlite:////tmp/a\x00b.db", "path cannot be used"),
         ("no url", "must be like sqlite:///data/pairs.db"),
         ("sqlite:////proc/none/pairs.db", "cannot make the folder /proc/none"),
         ("sqlite:////proc/pairs.db", "cannot open database /proc/pairs.db"),
