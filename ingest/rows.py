@@ -17,6 +17,8 @@ MAX_QTY = 1e15
 MAX_ID = 1 << 62
 MAX_RATE = 1.0
 MAX_COUNT = 1 << 53  # trades in a candle
+MIN_STEP = 1e-18
+LONGEST_STATUS = 40
 # 2001-09-09 to 2286-11-20: seconds and microseconds fall outside.
 MIN_TS_MS, MAX_TS_MS = 10**12, 10**13
 
@@ -235,9 +237,15 @@ def exchange_info(body: bytes) -> ExchangeInfo:
 
 def _symbol_info(name: str, row: dict[str, Any]) -> SymbolInfo:
     filters = {str(f.get("filterType")): f for f in _dicts(row.get("filters"))}
-    tick = decimal(filters.get("PRICE_FILTER", {}).get("tickSize"))
-    lot = decimal(filters.get("LOT_SIZE", {}).get("stepSize"))
-    return SymbolInfo(name, tick or 0.0, lot or 0.0, str(row.get("status", "TRADING")))
+    tick = _step(filters.get("PRICE_FILTER", {}).get("tickSize"))
+    lot = _step(filters.get("LOT_SIZE", {}).get("stepSize"))
+    return SymbolInfo(name, tick, lot, str(row.get("status", "TRADING"))[:LONGEST_STATUS])
+
+
+def _step(value: object) -> float:
+    """A tick or lot size, 0 where it is none."""
+    number = decimal(value)
+    return number if number is not None and MIN_STEP <= number < MAX_QTY else 0.0
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

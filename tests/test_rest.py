@@ -106,6 +106,14 @@ def test_exchange_info_tells_rules_and_the_limit():
     symbols = [
         {"symbol": "BTCUSDT", "status": "HALT", "filters": rules},
         {"symbol": "XUSDT", "filters": [{"filterType": {}}, 5]},
+        {
+            "symbol": "ODD",
+            "status": "x" * 999,
+            "filters": [
+                {"filterType": "PRICE_FILTER", "tickSize": "nan"},
+                {"filterType": "LOT_SIZE", "stepSize": "1e-300"},
+            ],
+        },
         {"symbol": 5},
         "y",
     ]
@@ -114,6 +122,7 @@ def test_exchange_info_tells_rules_and_the_limit():
     assert info.symbols == {
         "BTCUSDT": SymbolInfo("BTCUSDT", 0.01, 0.00001, "HALT"),
         "XUSDT": SymbolInfo("XUSDT", 0.0, 0.0),
+        "ODD": SymbolInfo("ODD", 0.0, 0.0, "x" * 40),
     }
     assert info.weight_per_minute == 2400
 
