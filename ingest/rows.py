@@ -158,10 +158,7 @@ def klines_from_rest(body: bytes, symbol: str, timeframe: Timeframe) -> list[Bar
     Raises:
         DataError: the body is not a JSON list.
     """
-    try:
-        rows = _any_rows(body)
-    except _UNREADABLE as error:
-        raise DataError(f"answer must be a list of klines, was {body[:60]!r}") from error
+    rows = _listed(body, "klines")
     bars = [kline_bar(row, symbol, timeframe) for row in rows if isinstance(row, list)]
     return sorted((bar for bar in bars if bar is not None), key=_by_ts)
 
@@ -197,12 +194,8 @@ def funding_from_rest(body: bytes, symbol: str) -> list[FundingRate]:
     Raises:
         DataError: the body is not a JSON list.
     """
-    try:
-        rows = _any_rows(body)
-    except _UNREADABLE as error:
-        raise DataError(f"answer must be a list of funding rates, was {body[:60]!r}") from error
     found = []
-    for row in _dicts(rows):
+    for row in _dicts(_listed(body, "funding rates")):
         ts_ms, rate = row.get("fundingTime"), decimal(row.get("fundingRate"))
         if type(ts_ms) is not int or not MIN_TS_MS <= ts_ms < MAX_TS_MS:
             continue
@@ -246,6 +239,13 @@ def _step(value: object) -> float:
     """A tick or lot size, 0 where it is none."""
     number = decimal(value)
     return number if number is not None and MIN_STEP <= number < MAX_QTY else 0.0
+
+
+def _listed(body: bytes, what: str) -> list[Any]:
+    try:
+        return _any_rows(body)
+    except _UNREADABLE as error:
+        raise DataError(f"answer must be a list of {what}, was {body[:60]!r}") from error
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

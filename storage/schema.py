@@ -6,6 +6,8 @@ empty stream, so it is still there after the stream is changed. There is no inde
 ids are time ordered, and the bars' key holds it.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -53,6 +55,11 @@ def _whole(name: str, type_: type[Integer] = BigInteger) -> Column[int]:
     return Column(name, type_, nullable=False)
 
 
+def _candle() -> tuple[Column[Any], ...]:
+    prices = map(_real, ("open", "high", "low", "close", "volume", "quote_volume"))
+    return *prices, _whole("trades")
+
+
 schema_version = Table("schema_version", metadata, _key("version", Integer))
 
 sources = Table(
@@ -93,13 +100,7 @@ bars = Table(
     _key("timeframe", Integer),
     _key("ts"),
     _key("layer", SmallInteger),
-    _real("open"),
-    _real("high"),
-    _real("low"),
-    _real("close"),
-    _real("volume"),
-    _real("quote_volume"),
-    _whole("trades"),
+    *_candle(),
     _whole("low_id"),
     _whole("high_id"),
     _whole("quality", SmallInteger),
@@ -234,13 +235,7 @@ first_closed = Table(
     _key("series_id", Integer),
     _key("timeframe", Integer),
     _key("ts"),
-    _real("open"),
-    _real("high"),
-    _real("low"),
-    _real("close"),
-    _real("volume"),
-    _real("quote_volume"),
-    _whole("trades"),
+    *_candle(),
     _whole("quality", SmallInteger),
     sqlite_with_rowid=False,
 )
