@@ -4,7 +4,7 @@ Whatever stood at a row when later rows were there must stand there when they ar
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
@@ -141,8 +141,3 @@ def _differences(
             for row in np.flatnonzero(~same)[:3]
         ]
     return out
-
-
-def sentences(check: SelfCheck) -> Sequence[str]:
-    """Return the check's outcome, then each finding, in words."""
-    return (check.sentence(), *map(str, check.findings))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analytics.selfcheck import check_look_ahead, sentences
+from analytics.selfcheck import check_look_ahead
 from analytics.series import analyse
 from model import Bars, ConfigError, Market, Quality
 from params import Params
@@ -75,8 +75,8 @@ def test_planted_look_ahead_is_found(cheat):
     )
     assert not check.is_clean
     assert "zscore" in {finding.column for finding in check.findings}
-    assert "numbers changed when later rows were cut off" in sentences(check)[0]
-    assert " with all rows, " in sentences(check)[1]
+    assert "numbers changed when later rows were cut off" in check.sentence()
+    assert " with all rows, " in str(check.findings[0])
 
 
 def test_forming_bar_is_left_out():
