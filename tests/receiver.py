@@ -1,5 +1,6 @@
 """A real HTTP server for deliveries."""
 
+import contextlib
 import http.server
 import threading
 
@@ -10,6 +11,7 @@ class Receiver:
     def __init__(self):
         self.got, self.statuses, self.wait = [], [], threading.Event()
         self.wait.set()
+        self.answer_bytes = self.answered = 0
         self.location = "http://127.0.0.1:9/elsewhere"
         self.arrived = threading.Condition()
         receiver = self
@@ -25,8 +27,12 @@ class Receiver:
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", receiver.location)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(receiver.answer_bytes))
                 self.end_headers()
+                with contextlib.suppress(OSError):
+                    for _ in range(receiver.answer_bytes // 1000):
+                        self.wfile.write(b"x" * 1000)
+                        receiver.answered += 1000
 
             def log_message(self, *_):
                 pass

@@ -112,6 +112,12 @@ def test_webhook_does_not_follow_redirects(receiver):
     assert hook.deliver("", "", EVENT) == "HTTP 302"
 
 
+def test_webhook_reads_no_long_answer(receiver):
+    receiver.answer_bytes = 1_000_000_000
+    assert Webhook(f"webhook+http://127.0.0.1:{receiver.port}/").deliver("", "", EVENT) == ""
+    assert receiver.answered < 50_000_000
+
+
 @pytest.mark.parametrize(
     "url",
     [
