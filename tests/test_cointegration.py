@@ -77,6 +77,16 @@ def test_residuals_are_those_of_single_fits():
             np.testing.assert_allclose(got, a - a.mean() - slope * (b - b.mean()), atol=1e-14)
 
 
+def test_residuals_are_centred_to_the_last_digit_at_raw_prices():
+    """A mean of 30,000 is off by 1e-12 itself; what that leaves is taken out as well."""
+    made = np.random.default_rng(0)
+    x = 2000 + 0.01 * np.cumsum(made.integers(-1, 2, 300))
+    y = 30_000 + 0.01 * np.cumsum(made.integers(-3, 4, 300))
+    forth, back = residuals(y, x, np.array([299]), 300)
+    assert abs(forth.mean()) < 1e-14
+    assert abs(back.mean()) < 1e-14
+
+
 def test_residuals_of_a_given_hedge_are_the_centred_spread():
     y, x = tied(200)
     rows, beta = np.array([49, 199]), np.array([1.3, -2.0])
@@ -93,6 +103,19 @@ def test_given_hedge_keeps_its_digits_at_raw_prices():
     y = 25 * x + noise
     got = residuals_of(y, x, np.array([25.0]), np.array([299]), 300)[0]
     np.testing.assert_allclose(got, noise - noise.mean(), atol=2e-11)
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e-6])
+def test_given_hedge_leaves_only_rounding_beside_the_largest_price_of_either_leg(scale):
+    """The floor is 1e-12 of the largest price, be it one spike, and in the other leg."""
+    x = np.full(100, 1e5 if scale < 1 else 0.1)
+    noise = np.random.default_rng(0).normal(0, 1e-8, 100)
+    rows, beta = np.array([99]), np.array([scale])
+    assert np.isnan(residuals_of(scale * x + noise, x, beta, rows, 100)).all()
+    x /= 100
+    assert np.isfinite(residuals_of(scale * x + noise, x, beta, rows, 100)).all()
+    x[50] *= 100
+    assert np.isnan(residuals_of(scale * x + noise, x, beta, rows, 100)).all()
 
 
 @pytest.mark.parametrize("which", ["y", "x", "both", "same", "line", "nan", "inf", "rounding"])
