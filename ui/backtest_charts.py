@@ -6,12 +6,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analytics.backtest import BacktestResult
+from analytics.machine import EVENT_LABELS, Event
 from model import Ints
 from ui import charts
 from ui.numbers import number
 from ui.theme import colors
 
-LABELS = {"entry": "entry", "exit": "exit, reverted"}
+OTHER_EXITS = (Event.STOP, Event.TIMEOUT, Event.GAP, Event.END)
 HEIGHT = 380
 
 
@@ -70,8 +71,7 @@ def zscore(result: BacktestResult, *, trade: int | None) -> go.Figure:
         (-params.exit, color["muted"]),
     ):
         charts.add_level(chart, level, tone, dash="dash" if abs(level) == params.entry else "dot")
-    start, end = int(series.ts[window[0]]), int(series.ts[window[1] - 1])
-    _add_marks(chart, [m for m in result.marks if start <= int(str(m["ts"])) <= end])
+    _add_marks(chart, result, *window)
     if trade is not None:
         first = result.trades.entry_row[trade]
         last = result.trades.exit_row[trade]
@@ -91,24 +91,29 @@ def _around(result: BacktestResult, trade: int) -> tuple[int, int]:
     return max(result.lo, first - room), min(result.hi, last + room + 1)
 
 
-def _add_marks(chart: go.Figure, marks: list[dict[str, Any]]) -> None:
-    color = colors()
-    for side, tone in (("LONG", color["long"]), ("SHORT", color["short"])):
-        entry = "triangle-up" if side == "LONG" else "triangle-down"
-        for kinds, symbol, name in (
-            (("entry",), entry, f"{side.lower()} entry"),
-            (("exit",), "circle-open", f"{side.lower()} exit"),
-            (("stop", "timeout", "gap", "end"), "x", f"{side.lower()} stop, timeout, gap, end"),
+def _add_marks(chart: go.Figure, result: BacktestResult, first: int, last: int) -> None:
+    """Entries and exits on the rows first ≤ t < last, at their signal rows."""
+    color, trades = colors(), result.trades
+    rows = np.concatenate((trades.entry_row, trades.exit_row))
+    side = np.concatenate((trades.side, trades.side))
+    event = np.concatenate((np.full(len(trades), Event.ENTRY), trades.reason))
+    near = (rows >= first) & (rows < last)
+    for sign, tone in ((1, color["long"]), (-1, color["short"])):
+        word, arrow = ("long", "triangle-up") if sign > 0 else ("short", "triangle-down")
+        for events, symbol, name in (
+            ((Event.ENTRY,), arrow, f"{word} entry"),
+            ((Event.REVERTED,), "circle-open", f"{word} exit"),
+            (OTHER_EXITS, "x", f"{word} stop, timeout, gap, end"),
         ):
-            found = [mark for mark in marks if mark["side"] == side and mark["kind"] in kinds]
-            if found:
+            at = np.flatnonzero(near & (side == sign) & np.isin(event, events))
+            if len(at):
                 chart.add_scatter(
-                    x=[float(mark["ts"]) for mark in found],
-                    y=[mark["zscore"] for mark in found],
+                    x=charts.times(result.series.ts[rows[at]]),
+                    y=result.series.zscore[rows[at]],
                     name=name,
                     mode="markers",
                     marker={"symbol": symbol, "size": 9, "color": tone},
-                    text=[mark["kind"] for mark in found],
+                    text=np.array(EVENT_LABELS)[event[at]],
                     hovertemplate="%{text} at %{y:+.2f}",
                 )
 
@@ -117,26 +122,25 @@ def waterfall(result: BacktestResult) -> go.Figure:
     """From gross to net PnL, cost by cost."""
     color, metrics = colors(), result.metrics
     costs = metrics.costs
+    steps = {
+        "gross": metrics.gross.pnl,
+        "fees": -costs.fees,
+        "slippage": -costs.slippage,
+        "funding": -costs.funding,
+        "net": metrics.net.pnl,
+    }
     chart = charts.figure(HEIGHT, titles=("What costs took",))
     chart.add_waterfall(
         orientation="h",
-        y=["gross", "fees", "slippage", "funding", "net"],
+        y=[f"{name}<br><b>{number(value, 0)}</b>" for name, value in steps.items()],
         measure=["absolute", "relative", "relative", "relative", "total"],
-        x=[metrics.gross.pnl, -costs.fees, -costs.slippage, -costs.funding, 0],
-        text=[
-            number(value, 0)
-            for value in (
-                *(metrics.gross.pnl, -costs.fees, -costs.slippage, -costs.funding),
-                metrics.net.pnl,
-            )
-        ],
-        textposition="auto",
-        cliponaxis=False,
+        x=[*list(steps.values())[:-1], 0],
         connector={"line": {"color": color["grid"]}},
         increasing={"marker": {"color": color["long"]}},
         decreasing={"marker": {"color": color["short"]}},
         totals={"marker": {"color": color["neutral"]}},
-        hovertemplate="%{y}: %{x:,.2f}<extra></extra>",
+        customdata=[number(value, sign=True) for value in steps.values()],
+        hovertemplate="%{customdata}<extra></extra>",
     )
     chart.update_layout(hovermode="closest", showlegend=False)
     chart.layout.xaxis.update(type="linear", nticks=4)

@@ -31,7 +31,8 @@ def draw(parts: Parts, study: Study, result: BacktestResult) -> None:
     )
     doubts = examine(result)
     if doubts:
-        with st.expander(f"{len(doubts)} doubts about this result", icon=":material/stethoscope:"):
+        many = "One doubt" if len(doubts) == 1 else f"{len(doubts)} doubts"
+        with st.expander(f"{many} about this result", icon=":material/stethoscope:"):
             st.markdown("\n".join(f"- {doubt}" for doubt in doubts))
     _cards(result)
     left, right = st.columns([5, 2], gap="small")
@@ -68,18 +69,18 @@ def _cards(result: BacktestResult) -> None:
             ),
             "Sharpe": (
                 number(net.sharpe_annual),
-                f"95 %: {number(net.sharpe_low_annual, 1)} to {number(net.sharpe_high_annual, 1)}",
-                f"Annual, net. Gross {number(gross.sharpe_annual)}. {about}",
+                f"{number(net.sharpe_low_annual, 1)} to {number(net.sharpe_high_annual, 1)}",
+                f"Annual, net, and its 95 % interval. Gross {number(gross.sharpe_annual)}. {about}",
             ),
             "Max drawdown": (
                 number(net.max_drawdown),
-                f"{number(net.max_drawdown_pct, 1)} %, {net.max_drawdown_bars:,} bars",
-                about,
+                f"{number(net.max_drawdown_pct, 1)} %",
+                f"The longest lasted {net.max_drawdown_bars:,} bars. {about}",
             ),
             "Trades": (
                 f"{net.trades:,}",
-                f"{percent(net.win_rate, 0)} paid, gross {percent(gross.win_rate, 0)}",
-                about,
+                f"{percent(net.win_rate, 0)} paid",
+                f"After costs; before them {percent(gross.win_rate, 0)} paid. {about}",
             ),
             "Break-even": (
                 number(costs.break_even_cost_multiple, unit="×"),
