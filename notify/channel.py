@@ -105,6 +105,14 @@ class Channel:
         if dropped is not None:
             self._report(dropped.message, dropped.attempts, "dropped", "too many were waiting")
 
+    def deliver(self, message: Message) -> str:
+        """Deliver a message here and now; return "" or why not."""
+        try:
+            return self.target.deliver(message.title, message.body, message.event)
+        except Exception as error:  # whatever a target raises is said in the log, never silent
+            log.exception("delivering to %s failed", self.target.name)
+            return type(error).__name__
+
     def _push(self, message: Message, due_s: float, attempts: int) -> None:
         order = next(self._count)
         heapq.heappush(self._waiting, _Waiting(due_s, order, order, message, attempts))
@@ -114,14 +122,7 @@ class Channel:
             waiting = self._next()
             if waiting is None:
                 return
-            try:
-                problem = self.target.deliver(
-                    waiting.message.title, waiting.message.body, waiting.message.event
-                )
-            except Exception as error:  # the top of this thread: said in the log, never silent
-                log.exception("delivering to %s failed", self.target.name)
-                problem = type(error).__name__
-            self._settle(waiting, problem)
+            self._settle(waiting, self.deliver(waiting.message))
 
     def _next(self) -> _Waiting | None:
         with self._changed:

@@ -135,7 +135,7 @@ class Notifier:
         }
         is_simulated = self._store.is_simulated
         message = compose(event, is_simulated=is_simulated)
-        problem = channel.target.deliver(message.title, message.body, message.event)
+        problem = channel.deliver(message)
         status = "failed" if problem else "delivered"
         self._log(Attempt(0, channel.target.name, 1, status, problem))
         return problem

@@ -22,7 +22,10 @@ class Service:
         Raises:
             ConfigError: the library does not know it.
         """
-        target = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+        try:
+            target = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+        except Exception:  # plugins of a hundred services: some stumble over an odd address
+            target = None
         if target is None:
             scheme = url.partition("://")[0][:20]
             raise ConfigError(

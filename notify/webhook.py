@@ -42,19 +42,25 @@ class Webhook:
         Raises:
             ConfigError: it is not one.
         """
+        wrong = ConfigError(
+            "a webhook must look like webhook+https://SECRET@host/path", field="url"
+        )
         try:
             parts = urlsplit(url.removeprefix(PREFIX))
             host, port = parts.hostname, parts.port
+            (host or "").encode("idna")  # as the resolver will
         except ValueError:
-            host, port, parts = None, None, urlsplit("")
+            raise wrong from None
         if parts.scheme not in ("http", "https") or not host:
-            raise ConfigError(
-                "a webhook must look like webhook+https://SECRET@host/path", field="url"
-            )
+            raise wrong
         shown = f"[{host}]" if ":" in host else host
         place = shown if port is None else f"{shown}:{port}"
         self._secret = unquote(parts.username or "") or unquote(parts.password or "")
         self._address = urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
+        try:
+            _ = httpx.URL(self._address).host
+        except (httpx.InvalidURL, ValueError):
+            raise wrong from None
         self._clock = clock
         self.hosts: tuple[str, ...] = (host,)
         # The path may hold a secret of the receiver's: only the host is ever shown.

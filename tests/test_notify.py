@@ -17,6 +17,7 @@ from notify.notifier import compose, make_target
 from notify.webhook import Webhook, sign
 from settings import Settings
 from tests.receiver import Receiver
+from tests.waiting import wait_until
 
 # The notification library still imports a module Python 3.13 removes.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -125,6 +126,12 @@ def test_webhook_reads_no_long_answer(receiver):
         "webhook+https://",
         "webhook+https://[::1",
         "webhook+",
+        "webhook+http://a..b/",
+        "webhook+http://xn--/",
+        "webhook+http://\u202e.x/",
+        "webhook+http://h/\x00",
+        "webhook+http://h:99999/",
+        "dbus://[::1",
         "nonsense://x",
         "",
     ],
@@ -256,6 +263,17 @@ def test_test_message_says_why_it_was_not_taken(receiver, notifier, free_port):
     assert [(row.event_id, row.status) for row in store.log] == [(0, "delivered"), (0, "failed")]
     with pytest.raises(ConfigError):
         found.test("s3")
+
+
+def test_test_of_a_target_that_raises_says_so(receiver, notifier, caplog):
+    found, _ = notifier(f"webhook+http://127.0.0.1:{receiver.port}/")
+    wait_until(lambda: found._channels)
+
+    def broken(*_):
+        raise ZeroDivisionError("S3CRET")
+
+    found._channels["s1"].target.deliver = broken
+    assert found.test("s1") == "ZeroDivisionError"
 
 
 def test_bad_target_in_settings_is_shown_not_used(receiver, notifier, caplog):
