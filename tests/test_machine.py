@@ -28,7 +28,9 @@ NAN = float("nan")
 BASE = Levels(2.0, 0.5, 4.0, False, -1, 0)
 
 
-def run(z, levels=BASE, *, ok=None, breaks=(), half_life=None, lo=0, hi=None) -> Walk:
+def run(
+    z, levels=BASE, *, ok=None, breaks=(), half_life=None, lo=0, hi=None, with_rows=True
+) -> Walk:
     n = len(z)
     return walk(
         np.array(z, dtype=float),
@@ -38,7 +40,7 @@ def run(z, levels=BASE, *, ok=None, breaks=(), half_life=None, lo=0, hi=None) ->
         levels,
         lo=lo,
         hi=hi,
-        with_rows=True,
+        with_rows=with_rows,
     )
 
 
@@ -122,6 +124,18 @@ def test_machine_positions(name):
 def test_machine_is_symmetric(name):
     z, levels, want = CASES[name]
     assert run([-value for value in z], levels).position.tolist() == [-side for side in want]
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_machine_positions_without_rows(name, sign):
+    """The passing-over of quiet rows stops exactly at the levels."""
+    z, levels, _ = CASES[name]
+    z = [sign * value for value in z]
+    full, quick = run(z, levels), run(z, levels, with_rows=False)
+    for column in ("entry_row", "exit_row", "side", "reason"):
+        assert getattr(quick, column).tolist() == getattr(full, column).tolist(), column
+    assert quick.state == full.state
 
 
 def test_default_time_out_is_three_half_lives_at_entry():
