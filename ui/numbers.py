@@ -8,10 +8,15 @@ NONE = "–"
 
 
 def number(value: float | None, digits: int = 2, *, sign: bool = False, unit: str = "") -> str:
-    """Fixed digits, thousands grouped."""
+    """Fixed digits, thousands grouped; what rounds to nothing has no sign.
+
+    >>> number(-1234.5, 1), number(-0.001), number(0.001, sign=True)
+    ('−1,234.5', '0.00', '0.00')
+    """
     if value is None or not math.isfinite(value):
         return NONE
-    text = f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    value = round(value, digits) or 0.0
+    text = f"{value:{'+' if sign and value else ''},.{digits}f}".replace("-", "−")
     return f"{text}{unit}"
 
 
