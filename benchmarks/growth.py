@@ -100,7 +100,7 @@ def computing(quick: bool) -> list[Curve]:
 
 def storing(quick: bool) -> tuple[list[Curve], float]:
     """What 20,000 more trades, a start and a page's read cost in a database of so many trades."""
-    sizes = (10_000, 50_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000)
+    sizes = (10_000, 50_000) if quick else (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
     more = Curve(f"storing {PROBE_TRADES:,} more trades", "trades stored")
     opened = Curve("opening the database", "trades stored")
     read = Curve("reading the newest 5,000 bars", "trades stored")

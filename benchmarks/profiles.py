@@ -1,4 +1,4 @@
-"""Where the time goes: the largest costs of the start, of ingest and of a live update."""
+"""Where the time goes: the largest costs of the start, of ingest, a live update and a page."""
 
 import cProfile
 import pstats
@@ -14,6 +14,7 @@ import numpy as np
 from analytics.bars import BarBook
 from analytics.series import TestCache, analyse
 from analytics.snapshot import snapshot
+from benchmarks import page_scripts
 from benchmarks.frames import SYMBOLS, payloads
 from benchmarks.report import ROOT, Cell, Section
 from benchmarks.rolling import walks
@@ -125,11 +126,19 @@ def run(quick: bool) -> Section:
         for function, seconds in found[:SHOWN]:
             each = f"{seconds / count * unit:.2f} µs"
             rows.append([what, f"`{function}`", each, f"{seconds / total:.0%}"])
+    pages: dict[str, dict[str, float]] = page_scripts.asked("--profile", quick=quick)
+    for page in ("live", "backtest", "data"):
+        spent = sorted(pages[page].items(), key=lambda item: -item[1])
+        whole = sum(pages[page].values())
+        for package, ms in spent[:SHOWN]:
+            each = f"{ms:.0f} ms"
+            rows.append([f"script of {page}, a run", package, each, f"{ms / whole:.0%}"])
     return Section(
         title="Profiles",
         sentence=(
-            "The five largest costs of each, functions' own time. The profiler makes every call "
-            "dearer, so shares of functions that call many others are too large."
+            "The five largest costs of each: own time of functions, of packages for imports and "
+            "for pages. The profiler makes every call dearer, so shares of functions that call "
+            "many others are too large, and a page's run takes about three times its time."
         ),
         columns=("of", "cost", "own time", "share"),
         rows=rows,
