@@ -34,6 +34,8 @@ GATES: tuple[GateName, ...] = (
 )
 DEFAULT_FEE_BPS = {Market.SPOT: 10.0, Market.FUTURES: 4.0}
 MAX_ROWS = 100_000
+# Beyond any use, and far from where a product of two numbers ends in zero or infinity.
+MAX_SIZE = 1e6
 
 
 def _split(value: object) -> object:
@@ -68,15 +70,15 @@ class Params(BaseModel):
     hedge_method: Literal["ols", "static", "kalman", "tls", "fixed"] = "ols"
     window: int = Field(50, ge=3, le=MAX_ROWS)
     hedge_window: OptionalInt = Field(None, ge=3, le=MAX_ROWS)
-    fixed_beta: OptionalFloat = None
+    fixed_beta: OptionalFloat = Field(None, ge=-MAX_SIZE, le=MAX_SIZE)
     calibration_start: OptionalInt = Field(None, ge=0)
     calibration_end: OptionalInt = Field(None, ge=0)
-    delta: OptionalFloat = Field(None, gt=0, lt=1)
-    obs_var: OptionalFloat = Field(None, gt=0)
+    delta: OptionalFloat = Field(None, ge=1e-30, lt=1)
+    obs_var: OptionalFloat = Field(None, ge=1e-30, le=1e15)
     z_method: Literal["rolling", "innovation"] = "rolling"
-    entry: float = Field(2.0, gt=0)
-    exit: float = Field(0.5, ge=0)
-    stop: float = Field(4.0, ge=0)
+    entry: float = Field(2.0, gt=0, le=MAX_SIZE)
+    exit: float = Field(0.5, ge=0, le=MAX_SIZE)
+    stop: float = Field(4.0, ge=0, le=MAX_SIZE)
     entry_mode: Literal["touch", "reentry"] = "touch"
     max_hold: OptionalInt = Field(None, ge=1, le=MAX_ROWS)
     cooldown: int = Field(0, ge=0, le=MAX_ROWS)
@@ -86,11 +88,11 @@ class Params(BaseModel):
     test_every: int = Field(10, ge=1, le=10_000)
     stationarity_test: Literal["auto", "adf", "cointegration"] = "auto"
     max_pvalue: float = Field(0.05, gt=0, lt=1)
-    min_edge_ratio: float = Field(1.0, ge=0)
+    min_edge_ratio: float = Field(1.0, ge=0, le=MAX_SIZE)
     gates: Annotated[tuple[GateName, ...], BeforeValidator(_split), AfterValidator(_once)] = GATES
     max_carry: OptionalInt = Field(None, ge=0, le=1000)
-    capital: float = Field(10_000.0, gt=0)
-    leverage: float = Field(1.0, gt=0, le=125)
+    capital: float = Field(10_000.0, ge=1e-6, le=1e15)
+    leverage: float = Field(1.0, ge=1e-6, le=125)
     fee_bps: OptionalFloat = Field(None, ge=0, le=1000)
     slippage_bps: float = Field(1.0, ge=0, le=1000)
     funding_bps_8h: float = Field(0.0, ge=-1000, le=1000)

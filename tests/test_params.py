@@ -262,3 +262,17 @@ def test_parse_truth_values_are_no_numbers(field, value):
         ConfigError, match=f"{field} must not be true or false, was {value}".lower()
     ):
         Params.parse({field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("capital", "1e-300"), ("capital", "1e300"), ("leverage", "1e-300")),
+        *(("fixed_beta", "-1e300"), ("obs_var", "1e300"), ("min_edge_ratio", "1e300")),
+        *(("entry", "1e300"), ("stop", "1e300")),
+    ],
+)
+def test_parse_refuses_sizes_whose_products_end_in_zero_or_infinity(name, value):
+    with pytest.raises(ConfigError, match=f"^{name} must be") as refused:
+        Params.parse({"hedge_method": "kalman", "z_method": "innovation", name: value})
+    assert refused.value.field == name
