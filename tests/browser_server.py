@@ -25,12 +25,12 @@ READY_S = 180.0  # the very first start compiles the numbers
 
 
 class Server:
-    """`streamlit run app.py` on a free port with a database of its own."""
+    """`streamlit run app.py` on a port, over the simulated exchange unless `settings` say else."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        """Nothing runs yet."""
+    def __init__(self, folder: Path, port: int, **settings: str) -> None:
+        """Nothing runs yet. The database is in `folder`."""
         self.url = f"http://127.0.0.1:{port}"
-        self.folder, self._port = folder, port
+        self.folder, self._port, self._settings = folder, port, settings
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -40,6 +40,7 @@ class Server:
             **{name: value for name, value in os.environ.items() if not name.startswith("PAIRS_")},
             "PAIRS_VENUE": "simulated",
             "PAIRS_DATABASE_URL": f"sqlite:///{self.folder}/pairs.db",
+            **self._settings,
         }
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port"]
         with self._log.open("ab") as log:
