@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 
 from analytics.costs import trading_cost_bps
-from analytics.gates import passed, sizable
+from analytics.gates import passed
 from analytics.record import MIN_ENTRIES, history, past_entries
 from analytics.rule import play
 from analytics.series import PairSeries, analyse
-from analytics.trades import Tape, Terms, Trades, fill
+from analytics.trades import Tape, Terms, Trades, fill, sizable
 from benchmarks.evidence_pairs import (
     as_bars,
     coarser,
