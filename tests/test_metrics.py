@@ -101,6 +101,7 @@ def test_ratios_are_those_of_numpy_on_the_equity(seed):
             assert math.isnan(got.sharpe_annual)
             continue
         assert got.pnl == pytest.approx(equity[-1] - params.capital)
+        assert got.return_pct == pytest.approx(100 * got.pnl / params.capital)
         if not changes.any():  # in and out at one price, free of cost
             assert math.isnan(got.sharpe_annual)
             continue
