@@ -16,6 +16,7 @@ from storage.store import Store
 
 DEFAULT_ROWS = 5000
 CALIBRATION_ROWS = 500
+MOST_ROWS = 3_000_000  # some two gigabytes of numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,14 @@ def load_bars(store: Store, symbol: str, timeframe: Timeframe, span: Span, *, le
     """Return the settled, closed bars of a span and `lead` buckets before its start.
 
     Raises:
+        ConfigError: there are too many of them.
         StorageError: the database cannot be read.
     """
     if span.start_ms is None:
         rows = store.read_bars(symbol, timeframe, None, span.end_ms, span.rows)
     else:
         first = span.start_ms - lead * timeframe.ms
+        _refuse_too_many(store, symbol, timeframe, first, span.end_ms)
         rows = store.read_bars(symbol, timeframe, first, span.end_ms, None)
     gaps, mark = store.gaps(symbol)[symbol], store.marks().get(symbol)
     closed_ms = 0
@@ -57,11 +60,25 @@ def load_bars(store: Store, symbol: str, timeframe: Timeframe, span: Span, *, le
     return settled.only(settled.closed)
 
 
+def _refuse_too_many(
+    store: Store, symbol: str, timeframe: Timeframe, start_ms: int, end_ms: int | None
+) -> None:
+    oldest, newest = store.bars_span(symbol, timeframe)
+    last = newest if end_ms is None else min(end_ms, newest)
+    buckets = (last - max(start_ms, oldest)) // timeframe.ms + 1
+    if buckets > MOST_ROWS:
+        raise ConfigError(
+            f"start must leave at most {MOST_ROWS:,} rows, was {buckets:,} of {timeframe.value}: "
+            "choose a later start, an earlier end or longer bars",
+            field="start",
+        )
+
+
 def load_pair(store: Store, params: Params, span: Span) -> tuple[Bars, Bars]:
     """Return the bars of Y and of X for a study of `span`.
 
     Raises:
-        ConfigError: nothing is stored of a leg.
+        ConfigError: nothing is stored of a leg, or too much.
     """
     legs = []
     for name in ("y", "x"):

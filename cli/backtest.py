@@ -12,9 +12,7 @@ from cli.source import add_source, market_of, opened, running_rule
 from cli.words import say, say_table, to_ms, to_params, to_text
 from model import ConfigError
 from settings import Settings
-from study import DEFAULT_ROWS, Span, run_backtest
-
-MOST_ROWS = 10_000_000
+from study import DEFAULT_ROWS, MOST_ROWS, Span, run_backtest
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -382,8 +382,8 @@ def test_backtest_starts_from_the_running_rule(run, paired):
         (("x=SOLUSDT",), "x SOLUSDT has no stored 1m bars"),
         (("--start", "2026-01-02", "--end", "2026-01-01"), "end must not be before start"),
         (("--start", "2027-01-01"), "has no stored 1m bars"),
-        (("--rows", "0"), "rows must be 1 to 10,000,000, was 0"),
-        (("--rows", "9" * 20), "rows must be 1 to 10,000,000, was 9999"),
+        (("--rows", "0"), "rows must be 1 to 3,000,000, was 0"),
+        (("--rows", "9" * 20), "rows must be 1 to 3,000,000, was 9999"),
         (("--trades", "/nowhere/at/all.csv"), "/nowhere/at/all.csv: No such file"),
     ],
 )

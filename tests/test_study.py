@@ -48,6 +48,14 @@ def test_load_bars_with_start_has_the_lead_before_it(filled):
     assert bars.ts[-1] == START + 600 * MINUTE
 
 
+def test_load_bars_of_more_rows_than_memory_should_hold_is_refused(filled, monkeypatch):
+    monkeypatch.setattr("study.MOST_ROWS", 100)
+    with pytest.raises(ConfigError, match="start must leave at most 100 rows, was 900 of 1m"):
+        load_bars(filled, "BTCUSDT", Timeframe.M1, Span(0), lead=0)
+    assert len(load_bars(filled, "BTCUSDT", Timeframe.M1, Span(0, START + 99 * MINUTE), lead=7))
+    assert len(load_bars(filled, "BTCUSDT", Timeframe.M1, Span(START + 800 * MINUTE), lead=0))
+
+
 def test_load_bars_leaves_the_forming_bar_out(store):
     """Of trades up to 00:01:30 only the bar of 00:00 is final."""
     listed = [Trade("BTCUSDT", i, 100.0, 1.0, START + i * 10_000, False) for i in range(10)]
