@@ -32,6 +32,7 @@ FIRST_S = 4.0
 SEND_TIMEOUT_S = 30.0
 KEPT_S, MOST_KEPT = 60.0, 20
 MAX_CONNECTIONS = 200
+MOST_CHANNELS = 64  # each is evaluated at every tick
 OWN_QUERY = ("seq", "limit")
 
 Key = tuple[Params, int]
@@ -85,6 +86,8 @@ class Hub:
     async def _joined(self, key: Key) -> AsyncIterator["Pump"]:
         pump = self._pumps.get(key)
         if pump is None:
+            if sum(not pump.is_unused for pump in self._pumps.values()) >= MOST_CHANNELS:
+                raise ApiError(429, f"at most {MOST_CHANNELS} different views are shown at once")
             channel = Channel(self._get_services, self._seqs, *key)
             pump = self._pumps[key] = Pump(channel)
         pump.join()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
 
 from api.channel import Channel
+from api.errors import ApiError
 from api.pieces import SeqSource
 from api.push import MOST_KEPT, Hub
 from model import ConfigError
@@ -371,6 +372,24 @@ def test_socket_survives_a_bug_in_one_evaluation(services, caplog):
             message = json.loads(socket.receive_text())
         assert "secret" not in json.dumps(message)
         assert "a push channel failed" in caplog.text
+
+
+def test_so_many_different_views_are_shown_at_once(services, monkeypatch):
+    monkeypatch.setattr("api.push.MOST_CHANNELS", 2)
+
+    async def visit():
+        hub = Hub(lambda: services)
+        keys = [(Params(window=window), 50) for window in (30, 31, 32)]
+        async with hub._joined(keys[0]), hub._joined(keys[1]):
+            async with hub._joined(keys[0]):
+                pass  # a view that is shown already costs nothing more
+            with pytest.raises(ApiError, match="at most 2 different views"):
+                async with hub._joined(keys[2]):
+                    pass
+        async with hub._joined(keys[2]):
+            pass
+
+    asyncio.run(visit())
 
 
 def test_channels_nobody_listens_to_any_more_are_few(services):
