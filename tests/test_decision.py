@@ -80,6 +80,11 @@ def test_bias_needs_z_beyond_the_exit_level(z, bias):
     assert decide_on([0, z]).market_bias == bias
 
 
+def test_bias_needs_the_least_correlation_asked_for():
+    assert decide_on([0, 2.5], correlation=[0.7, 0.7]).market_bias == "Bearish"
+    assert decide_on([0, 2.5], correlation=[0.69, 0.69]).market_bias == "Neutral"
+
+
 def test_beyond_the_stop_holds_with_the_reason():
     got = decide_on([0, 4.2], plain_params())
     assert (got.signal, got.ungated_signal) == ("HOLD", "SELL")
@@ -130,6 +135,15 @@ def test_confidence_is_laplace_and_null_without_a_record():
     none = decide_on([0, 2.5], plain_params())
     assert math.isnan(none.confidence) and none.record.n == 0
     assert "No past entry of this rule on this history yet." in none.reasons
+
+
+def test_numbers_that_are_not_known_are_not_said():
+    """The edge is known from ten closed entries on, the share from the first test."""
+    known = decide_on([0, 2.5, 1, 0] * 11, plain_params(), stationary_share=[0.85] * 44)
+    assert "Expected edge 0.0 bp, round trip 0.0 bp." in known.reasons
+    assert "85 % of the last 20 tests passed." in known.reasons
+    unknown = decide_on([0, 2.5, 1, 0] * 9, plain_params())
+    assert not any("edge" in reason or "tests passed" in reason for reason in unknown.reasons)
 
 
 def test_distance_is_of_gross_notional_beyond_the_exit_level():

@@ -53,6 +53,17 @@ def test_plain_row_passes_every_gate():
     assert all(gate.passed and gate.text for gate in gates.values())
 
 
+def test_regime_text_says_which_and_why():
+    def text(**values):
+        return gates_on(values)["regime"].text
+
+    assert text(beta_drift=0.31) == "Regime is broken: β drifts by 0.31 of its mean, limit 0.3."
+    assert text(zscore=4.2) == "Regime is broken: |z| 4.20 is at the stop 4."
+    assert text(stationary=0, hurst=0.61) == "Regime is trending: Hurst 0.61 is above 0.6."
+    assert text(stationary=0, hurst=0.6) == "Regime is unclear."
+    assert text(correlation=0.4) == "Regime is decoupled."
+
+
 RAW = Params.parse({"price_scale": "raw"})
 FAILURES = [
     ("warm", {"zscore": NAN}, None, None),
