@@ -7,6 +7,7 @@ import streamlit as st
 from model import PairsError
 from services import services
 from ui import frame, sidebar
+from ui.numbers import plain
 from ui.parts import Parts
 
 ICON = Path(__file__).parent / "static" / "favicon.svg"
@@ -59,4 +60,4 @@ def run() -> None:
 try:
     run()
 except PairsError as error:
-    st.error(str(error))
+    st.error(plain(str(error)))
