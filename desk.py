@@ -17,14 +17,13 @@ from analytics.costs import FUNDING_EVERY_MS, FundingRates, with_rates
 from ingest.feed import Feed
 from ingest.health import FeedHealth, SymbolHealth
 from model import Batch, Market, StorageError, SymbolInfo, Timeframe
-from settings import Settings, Venue
+from settings import SIMULATED, SIMULATED_SEED, Settings, Venue, storage_key
 from simulator.exchange import SimulatedExchange
 from storage.retention import Retain
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 
-SIMULATED_SEED = 7
 SPARE_ROWS = 1000
 FINEST_DECIMALS = 1e-8
 
@@ -40,17 +39,19 @@ class Desk:
         """
         self._settings, self._on_arrival = settings, on_arrival
         self.simulator: SimulatedExchange | None = None
-        if venue == "simulated":
+        if venue == SIMULATED:
             self.simulator = SimulatedExchange(symbols=settings.symbols, seed=SIMULATED_SEED)
             self.venue = Venue(
-                name="simulated", market=Market.SPOT, ws_url="", rest_url="", is_simulated=True
+                name=SIMULATED, market=Market.SPOT, ws_url="", rest_url="", is_simulated=True
             )
         else:
             self.venue = settings.resolve_venue(venue)
-        key = f"simulated:{SIMULATED_SEED}" if self.simulator else venue
         retain = Retain(settings.retain_trades_days, settings.retain_1s_days)
         self.store = Store.open(
-            settings.database_url, venue=key, stream=settings.stream, retain=retain
+            settings.database_url,
+            venue=storage_key(venue),
+            stream=settings.stream,
+            retain=retain,
         )
         self.book = BarBook(settings.symbols, rows=settings.history_bars + SPARE_ROWS)
         self.funding: FundingRates = {}

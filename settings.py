@@ -64,6 +64,15 @@ VENUES = {
 }
 
 
+SIMULATED = "simulated"
+SIMULATED_SEED = 7
+
+
+def storage_key(venue: str) -> str:
+    """Return the name a venue's rows are stored under: the simulated exchange's has its seed."""
+    return f"{SIMULATED}:{SIMULATED_SEED}" if venue == SIMULATED else venue
+
+
 def _csv(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from desk import SIMULATED_SEED
 from model import Bar, Batch, Quality, Stream, Timeframe
+from settings import storage_key
 from storage.store import Store
 
 SYMBOLS = tuple(
@@ -24,7 +24,7 @@ def build(folder: Path, now_ms: int, *, share: float = 1.0) -> str:
         share: of the full depth, for a quick run.
     """
     url = f"sqlite:///{folder}/pairs.db"
-    venue = f"simulated:{SIMULATED_SEED}"
+    venue = storage_key("simulated")
     with Store.open(url, venue=venue, stream=Stream.AGG_TRADE) as store:
         store.writer.start()
         for timeframe, depth in DEPTH.items():

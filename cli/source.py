@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from desk import SIMULATED_SEED
 from model import ConfigError, Market, StorageError, Stream
 from params import Params
-from settings import VENUES, Settings
+from settings import SIMULATED, VENUES, Settings, storage_key
 from storage.store import Store
 
-SIMULATED = "simulated"
 SQLITE = "sqlite:///"
 
 
@@ -50,8 +48,7 @@ def opened(args: argparse.Namespace, settings: Settings) -> Iterator[Store]:
 
 
 def _open(settings: Settings, venue: str) -> Store:
-    key = f"{SIMULATED}:{SIMULATED_SEED}" if venue == SIMULATED else venue
-    return Store.open(settings.database_url, venue=key, stream=settings.stream)
+    return Store.open(settings.database_url, venue=storage_key(venue), stream=settings.stream)
 
 
 def market_of(store: Store) -> Market:

@@ -23,6 +23,7 @@ from model import (
     SymbolInfo,
     Timeframe,
 )
+from settings import SIMULATED
 from storage import readers
 from storage.access import Access
 from storage.alerts import Alerts
@@ -37,8 +38,6 @@ from storage.schema import bars, series, sources
 from storage.statements import write_symbols
 from storage.trade_reader import TradeBlock, iterate_trades
 from storage.writer import Writer
-
-SIMULATED = "simulated"
 
 
 class Store:

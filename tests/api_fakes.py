@@ -22,7 +22,6 @@ from analytics.pieces import InTurn
 from api.app import create_api
 from api.push import push_route
 from api.security import guards
-from desk import SIMULATED_SEED
 from model import (
     Batch,
     ConfigError,
@@ -39,7 +38,7 @@ from model import (
 )
 from notify import Notifier
 from params import Params
-from settings import Settings, Venue
+from settings import Settings, Venue, storage_key
 from storage.store import Store
 from tests.series_builder import build_series
 
@@ -223,7 +222,7 @@ class FakeServices:
     def _open_store(self):
         self._folder = tempfile.TemporaryDirectory()
         url = f"sqlite:///{self._folder.name}/pairs.db"
-        self.store = Store.open(url, venue=f"simulated:{SIMULATED_SEED}", stream=Stream.AGG_TRADE)
+        self.store = Store.open(url, venue=storage_key("simulated"), stream=Stream.AGG_TRADE)
         self.store.writer.start()
         self.notifier = Notifier(self.settings, self.store)
         self.alerts = AlertService(self.store, self.notifier, self.engine)

@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from desk import SIMULATED_SEED
 from model import Market, Stream
 from params import Params
+from settings import storage_key
 from storage.store import Store
 from study import Span
 from tests.browser_server import Server
@@ -52,7 +52,7 @@ def is_ready(server):
 
 def bundle_of(folder):
     """The zip of the Backtest page, of what the app has stored so far."""
-    key = f"simulated:{SIMULATED_SEED}"
+    key = storage_key("simulated")
     with Store.open(f"sqlite:///{folder}/pairs.db", venue=key, stream=Stream.AGG_TRADE) as store:
         parts = SimpleNamespace(store=store, market=Market.SPOT, venue_key="notebook")
         study, result = runs.run(parts, Params(gates=("warm",)), Span())
