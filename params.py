@@ -73,8 +73,8 @@ class Params(BaseModel):
     fixed_beta: OptionalFloat = Field(None, ge=-MAX_SIZE, le=MAX_SIZE)
     calibration_start: OptionalInt = Field(None, ge=0)
     calibration_end: OptionalInt = Field(None, ge=0)
-    delta: OptionalFloat = Field(None, ge=1e-30, lt=1)
-    obs_var: OptionalFloat = Field(None, ge=1e-30, le=1e15)
+    delta: OptionalFloat = Field(None, gt=0, lt=1)
+    obs_var: OptionalFloat = Field(None, gt=0, le=1e15)
     z_method: Literal["rolling", "innovation"] = "rolling"
     entry: float = Field(2.0, gt=0, le=MAX_SIZE)
     exit: float = Field(0.5, ge=0, le=MAX_SIZE)
