@@ -193,8 +193,43 @@ def test_ring_forgets_the_oldest_and_ignores_what_is_older():
     for i in range(5):
         ring.put(kline(T0 + i * 60_000, float(i)))
     ring.put(kline(T0, 99.0))
+    ring.put(kline(T0 + 60_000, 99.0))  # its slot is the newest row's by now
     assert ring.rows(10).close.tolist() == [2, 3, 4]
     assert ring.first_ts == T0 + 120_000
+
+
+def test_ring_keeps_the_better_of_two_given_bars_and_the_newer_of_equals():
+    ring = Ring("BTCUSDT", Timeframe.M1, 3)
+    ring.put(kline(T0, 1.0))
+    ring.put(kline(T0, 2.0)._replace(quality=Quality.IMPORTED))
+    assert ring.rows(3).close.tolist() == [1.0]
+    ring.put(kline(T0, 3.0))
+    assert ring.rows(3).close.tolist() == [3.0]
+
+
+def test_closed_version_grows_when_a_bar_closes_or_a_closed_one_changes():
+    book = book_of(Batch([Trade("BTCUSDT", 2, 10.0, 1.0, T0, False)]))
+    assert (book.closed_ms("BTCUSDT"), book.closed_ms("unheard-of")) == (0, 0)
+
+    def grown(batch):
+        before = [book.closed_version("BTCUSDT", timeframe) for timeframe in Timeframe]
+        book.apply(batch)
+        after = [book.closed_version("BTCUSDT", timeframe) for timeframe in Timeframe]
+        return [b > a for a, b in zip(before, after, strict=True)]
+
+    def closing(ms):
+        return Batch([], closed_ms={"BTCUSDT": T0 + ms})
+
+    def late(trade_id, ms):
+        return Batch([Trade("BTCUSDT", trade_id, 10.0, 1.0, T0 + ms, False)])
+
+    book.apply(closing(0))
+    assert grown(closing(999)) == [False] * 5
+    assert grown(closing(1000)) == [True] + [False] * 4  # the second is over, the minute is not
+    assert grown(closing(1000)) == [False] * 5
+    assert grown(late(1, 0)) == [True] + [False] * 4
+    assert grown(late(3, 1500)) == [False] * 5
+    assert grown(closing(60_000)) == [True, True] + [False] * 3
 
 
 def test_ring_loads_what_the_book_holds():

@@ -60,12 +60,12 @@ def test_no_rate_costs_no_column():
 
 def test_stored_rates_go_before_the_assumed_one():
     times = np.array(
-        [START_MS - 1, START_MS + 8 * HOUR, START_MS + 9 * HOUR - 1, START_MS + 99 * HOUR]
+        [START_MS - 1, START_MS, START_MS + 8 * HOUR, START_MS + 9 * HOUR - 1, START_MS + 99 * HOUR]
     )
-    stored = {"BTCUSDT": (times, np.array([9.0, 0.25, 0.5, 9.0]))}
+    stored = {"BTCUSDT": (times, np.array([9.0, 0.125, 0.25, 0.5, 9.0]))}
     rates = due(HOURS, stored=stored)
-    assert np.flatnonzero(rates).tolist() == [8]
-    assert rates[8] == 0.75
+    assert np.flatnonzero(rates).tolist() == [0, 8]
+    assert (rates[0], rates[8]) == (0.125, 0.75)
     assert due(HOURS, stored={"ETHUSDT": stored["BTCUSDT"]})[8] == pytest.approx(1e-4)
 
 
@@ -75,16 +75,17 @@ def test_no_rows_no_funding():
     assert len(due(np.empty(0, np.int64), stored=stored)) == 0
 
 
-def test_expected_funding_by_hand():
+@pytest.mark.parametrize("bps", [3.0, 1.0, 0.0, -2.0])
+def test_expected_funding_by_hand(bps):
     """LONG, β 0.5: a third of gross is net long; 8 h held at 3 bp → 1 bp. β 1 pays nothing."""
     got = expected_funding_bps(
         side=np.array([1, -1, 1, 1]),
         notional_ratio=np.array([0.5, 0.5, 1.0, 0.5]),
         held_bars=np.array([8.0, 8.0, 8.0, np.nan]),
-        bps_8h=3.0,
+        bps_8h=bps,
         timeframe=Timeframe.H1,
     )
-    assert got == pytest.approx([1.0, -1.0, 0.0, 0.0])
+    assert got == pytest.approx([bps / 3, -bps / 3, 0.0, 0.0])
 
 
 DAY = 1_704_067_200_000  # 2024-01-01

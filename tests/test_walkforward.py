@@ -100,6 +100,19 @@ def test_in_sample_flatters_on_noise():
     assert np.mean(inside) > np.mean(outside)
 
 
+def test_a_cell_that_never_trades_is_not_chosen_before_one_that_loses():
+    """At 50 bp a fill every cell with trades loses; a cell without has nothing to show."""
+    axes = Axes(entries=(60.0, 1.2), exits=(0.0,), stops=(0.0,))
+    rule = RULE.model_copy(update={"fee_bps": 50.0, "window": 5000})  # a z of 60 is possible
+    series = random_series(11, 800)
+    got = walk_forward(
+        rule, axes, folds=3, series_of=lambda _: series, market=Market.SPOT, jobs=1
+    )  # fmt: skip
+    assert got.cells == 2
+    assert all(fold.in_sample_sharpe < 0 for fold in got.folds)
+    assert [fold.rule.entry for fold in got.folds] == [1.2] * 3
+
+
 def test_folds_without_any_trade_take_the_first_cell():
     got = run(build_series(np.zeros(80)))
     assert [fold.rule.entry for fold in got.folds] == [1.2] * 3
