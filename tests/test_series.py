@@ -417,3 +417,14 @@ def test_a_million_rows():
         np.testing.assert_allclose(
             getattr(got, name)[-1], getattr(want, name)[-1], rtol=1e-8, atol=1e-9, err_msg=name
         )
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_no_number_depends_on_the_machines_levels(name):
+    """The Backtest page keeps a series when only a level moves, and so does a sweep."""
+    legs = bar_pair(*tied(N, seed=3))
+    one = analyse(*legs, rule(**RULES[name], entry=2.0, exit=0.5, stop=4.0))
+    other = analyse(*legs, rule(**RULES[name], entry=1.1, exit=0.2, stop=0))
+    for column in fields(PairSeries):
+        was, now = getattr(one, column.name), getattr(other, column.name)
+        np.testing.assert_array_equal(was, now, err_msg=column.name)

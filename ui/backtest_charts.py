@@ -14,6 +14,7 @@ from ui.theme import colors
 
 OTHER_EXITS = (Event.STOP, Event.TIMEOUT, Event.GAP, Event.END)
 HEIGHT = 380
+MOST_MARKS = 200  # of one kind
 
 
 def equity(result: BacktestResult, *, with_holding: bool) -> go.Figure:
@@ -48,7 +49,7 @@ def equity(result: BacktestResult, *, with_holding: bool) -> go.Figure:
 
 
 def zscore(result: BacktestResult, *, trade: int | None) -> go.Figure:
-    """z over the run with every entry and exit; one trade brought close if it is chosen."""
+    """z over the run with its entries and exits; one trade brought close if it is chosen."""
     color, params = colors(), result.params
     series, lo, hi = result.series, result.lo, result.hi
     window = _around(result, trade) if trade is not None else (lo, hi)
@@ -106,6 +107,9 @@ def _add_marks(chart: go.Figure, result: BacktestResult, first: int, last: int) 
             (OTHER_EXITS, "x", f"{word} stop, timeout, gap, end"),
         ):
             at = np.flatnonzero(near & (side == sign) & np.isin(event, events))
+            if len(at) > MOST_MARKS:  # closer together than they could be told apart
+                place = (rows[at] - first) * MOST_MARKS // (last - first)
+                at = at[np.unique(place, return_index=True)[1]]
             if len(at):
                 chart.add_scatter(
                     x=charts.times(result.series.ts[rows[at]]),

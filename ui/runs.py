@@ -43,7 +43,9 @@ class Kept:
         return made
 
 
-_bars, _tests = Kept(), Kept(24)
+_bars, _tests, _series = Kept(), Kept(24), Kept(2)
+# The machine's levels, on which no number of a series depends: moving one asks for no new numbers.
+_ANY_LEVELS = {"entry": 2.0, "exit": 0.5, "stop": 0.0}
 _analysing = threading.Lock()  # a cache of tests serves one thread at a time
 
 
@@ -70,22 +72,31 @@ def load(parts: Parts, params: Params, span: Span) -> tuple[Bars, Bars]:
     """Return both legs' bars of a span, as `study.load_pair`."""
     if span.start_ms is not None and span.end_ms is not None and span.end_ms < span.start_ms:
         raise ConfigError("The end must not be before the start.", field="end")
-    key = (
-        *(parts.venue_key, params.y, params.x, params.timeframe, span),
-        *(params.warmup_rows, params.test_window, newest(parts, params)),
-    )
+    key = _key(parts, params, span)
     bars: tuple[Bars, Bars] = _bars.get(key, lambda: load_pair(parts.store, params, span))
     return bars
 
 
+def _key(parts: Parts, params: Params, span: Span) -> Hashable:
+    return (
+        *(parts.venue_key, params.y, params.x, params.timeframe, span),
+        *(params.warmup_rows, params.test_window, newest(parts, params)),
+    )
+
+
 def study(parts: Parts, params: Params, span: Span) -> Study:
-    """Return a rule's series over a span; results of the tests are kept between rules."""
-    bars_y, bars_x = load(parts, params, span)
+    """Return a rule's series over a span; what another rule shares with it is kept."""
     tests = (parts.venue_key, params.y, params.x, params.timeframe, params.hedge_method)
     cache: TestCache = _tests.get((*tests, params.test_window), TestCache)
-    with _analysing:
-        series = analyse(bars_y, bars_x, params, cache=cache)
-    return Study(params, span, bars_y, bars_x, series, load_funding(parts.store, params))
+
+    def make() -> tuple[Bars, Bars, PairSeries]:
+        legs = load(parts, params, span)
+        with _analysing:
+            return *legs, analyse(*legs, params, cache=cache)
+
+    rule = params.model_copy(update=_ANY_LEVELS)
+    found: tuple[Bars, Bars, PairSeries] = _series.get((_key(parts, params, span), rule), make)
+    return Study(params, span, *found, load_funding(parts.store, params))
 
 
 def run(parts: Parts, params: Params, span: Span) -> tuple[Study, BacktestResult]:
