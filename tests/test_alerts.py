@@ -166,11 +166,21 @@ def test_min_correlation_holds_entries_back_not_exits():
 
 def test_above_and_below_with_their_usual_exits():
     above = rule_of(metric="price_y", direction="above", threshold=100)
+    assert kinds(run(above, [99, 100, 95, 91])) == ["entry"]
     assert kinds(run(above, [99, 100, 95, 90, 100])) == ["entry", "exit", "entry"]
     below = rule_of(metric="correlation", direction="below", threshold=0.5)
+    assert kinds(run(below, [0.6, 0.5, 0.54])) == ["entry"]
     assert kinds(run(below, [0.6, 0.5, 0.54, 0.55, 0.5])) == ["entry", "exit", "entry"]
     low = rule_of(direction="below", threshold=-2)
     assert kinds(run(low, [-1.9, -2.0, -1, -0.5])) == ["entry", "exit"]
+
+
+def test_a_value_at_the_threshold_has_not_cleared_it():
+    """Even where the alert is told to clear there: it would enter again with the next value."""
+    for direction, beyond in (("above", 3.1), ("below", 2.9)):
+        rule = rule_of(metric="spread", direction=direction, threshold=3, exit_threshold=3)
+        assert kinds(run(rule, [beyond, 3.0, 3.0])) == ["entry"]
+        assert kinds(run(rule, [beyond, 6.0 - beyond])) == ["entry", "exit"]
 
 
 def test_threshold_of_zero_still_alternates():

@@ -59,9 +59,10 @@ def test_no_variance_no_probability(moments):
     assert math.isnan(probabilistic_sharpe(moments))
 
 
-def test_hourly_changes_by_hand():
+@pytest.mark.parametrize("midnight", [0, 1_700_006_400_000])
+def test_hourly_changes_by_hand(midnight):
     """Rows at 0:00, 0:30, 1:00, 3:30: the last mark of each hour, the first against capital."""
-    ts = np.array([0, HOUR // 2, HOUR, 3 * HOUR + HOUR // 2])
+    ts = midnight + np.array([0, HOUR // 2, HOUR, 3 * HOUR + HOUR // 2])
     got = hourly_changes(ts, np.array([101.0, 102.0, 100.0, 110.0]), 100.0)
     assert got == pytest.approx([0.02, -0.02, 0.10])
 
