@@ -28,6 +28,14 @@ def assert_equal_trades(columns, slow):
             np.testing.assert_allclose(columns[name], want, rtol=1e-9, atol=1e-7, err_msg=name)
 
 
+def test_holding_lines_start_at_the_capital_and_follow_the_closes():
+    prices = {"price_y": [80.0, 100, 60], "price_x": [50.0, 40, 75]}
+    series = build_series(np.zeros(3), **prices)
+    line = backtest(series, plain_params(capital=1000), market=Market.SPOT, draws=0).equity
+    assert line.hold_y.tolist() == pytest.approx([1000, 1250, 750])
+    assert line.hold_x.tolist() == pytest.approx([1000, 800, 1500])
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_backtest_equals_the_slow_event_driven_one(seed):
     """Trades, every cost and both equities, over random rules, holes, breaks and dates."""

@@ -428,3 +428,16 @@ def test_no_number_depends_on_the_machines_levels(name):
     for column in fields(PairSeries):
         was, now = getattr(one, column.name), getattr(other, column.name)
         np.testing.assert_array_equal(was, now, err_msg=column.name)
+
+
+def test_cache_knows_where_the_filters_run_began():
+    """Resumed on the newest rows it is still the run's first row; other noise is another run."""
+    legs, cache = bar_pair(*tied(300)), TestCache()
+    newest = [cut(leg, 100, 300) for leg in legs]
+    assert cache.hedge.since_ms == -1
+    analyse(*legs, rule(hedge_method="kalman", **GIVEN), cache=cache)
+    assert cache.hedge.since_ms == START_MS
+    analyse(*newest, rule(hedge_method="kalman", **GIVEN), cache=cache)
+    assert cache.hedge.since_ms == START_MS
+    analyse(*newest, rule(hedge_method="kalman", delta=1e-5, obs_var=2e-6), cache=cache)
+    assert cache.hedge.since_ms == START_MS + 100 * MINUTE
