@@ -166,6 +166,16 @@ def test_coverage_shows_the_best_complete_source_and_marks_holes():
     assert np.isnan(grid[4:]).all()
 
 
+def test_coverage_misses_nothing_where_storage_began():
+    """A week in stretches of 43 minutes: the first holds three bars, then there is a hole."""
+    day = 86_400_000
+    width = 42 * 60_000
+    rows = [(0, int(Quality.KLINE), 3), (2 * width, int(Quality.KLINE), 42)]
+    grid = coverage.stretches(stored(rows), Timeframe.M1, 0, 7 * day)[0]
+    names = [name for name, _ in coverage.KINDS.values()]
+    assert [names[int(code)] for code in grid[:3]] == ["kline", "missing", "kline"]
+
+
 # -- jobs -------------------------------------------------------------------------------------
 
 

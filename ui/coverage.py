@@ -57,7 +57,7 @@ def stretches(parts: Parts, timeframe: Timeframe, start: int, end: int) -> np.nd
 
     A bucket may be stored from several sources, of which the best is shown: a stretch is as good
     as the source with which its buckets are complete. It is missing when less than half of it,
-    between the first and the last stored stretch, is there.
+    between the first and the last stored stretch, is there: in those two storage began and goes on.
     """
     width = max(timeframe.ms, -(-(end - start) // STRETCHES // timeframe.ms) * timeframe.ms)
     count, expected = (end - start) // width + 1, width // timeframe.ms
@@ -77,7 +77,7 @@ def stretches(parts: Parts, timeframe: Timeframe, start: int, end: int) -> np.nd
         need = np.minimum(expected, held.max(axis=1))
         reached = held.cumsum(axis=1) >= need[:, None]
         out[row] = np.where(total > 0, reached.argmax(axis=1), np.nan)
-        inside = (np.arange(count) >= known[0]) & (np.arange(count) < known[-1])
+        inside = (np.arange(count) > known[0]) & (np.arange(count) < known[-1])
         out[row, inside & (total < 0.5 * expected)] = len(codes) - 1
     return out
 
