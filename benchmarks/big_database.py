@@ -1,6 +1,6 @@
 """A database as it looks after a month: 30 days of 1m and 24 h of 1s bars of ten symbols."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +17,27 @@ DEPTH = {Timeframe.M1: 30 * 1440, Timeframe.S1: 86_400}
 BLOCK = 5_000
 
 
-def build(folder: Path, now_ms: int, *, share: float = 1.0) -> str:
+def build(
+    folder: Path,
+    now_ms: int,
+    *,
+    share: float = 1.0,
+    symbols: Sequence[str] = SYMBOLS,
+    depth: Mapping[Timeframe, int] = DEPTH,
+) -> str:
     """Write it with the project's own writer and return its URL.
 
     Args:
         share: of the full depth, for a quick run.
+        depth: bars of each timeframe.
     """
     url = f"sqlite:///{folder}/pairs.db"
     venue = storage_key("simulated")
     with Store.open(url, venue=venue, stream=Stream.AGG_TRADE) as store:
         store.writer.start()
-        for timeframe, depth in DEPTH.items():
-            for number, symbol in enumerate(SYMBOLS):
-                for block in _blocks(symbol, timeframe, int(depth * share), now_ms, number):
+        for timeframe, bars in depth.items():
+            for number, symbol in enumerate(symbols):
+                for block in _blocks(symbol, timeframe, int(bars * share), now_ms, number):
                     store.writer.put(Batch([], klines=block))
                 if not store.writer.flush(300):
                     raise RuntimeError("the writer did not get done")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page_long, page_scripts
+from benchmarks import page_long, page_scripts, page_slider
 from benchmarks.browser import Tab, chromium, new_tab
 from benchmarks.report import Section
 from benchmarks.served import Served, app
@@ -172,7 +172,7 @@ def rows(seconds: float = SECONDS) -> list[Row]:
 def run(quick: bool) -> Section:
     """Measure for `python -m benchmarks`."""
     found = rows(10 if quick else SECONDS)
-    scripts = page_scripts.rows(quick=quick)
+    scripts = [*page_slider.rows(quick=quick), *page_scripts.rows(quick=quick)]
     return Section(
         title="The Live page in a browser",
         sentence="One tab of 1280 px in headless Chromium over the simulated exchange (a process "
@@ -215,6 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(page_scripts.rows())
     else:
         show(rows(asked.seconds))
+        show(page_slider.rows())
         show(page_scripts.rows())
     return 0
 
