@@ -55,10 +55,11 @@ def test_correlation_never_leaves_its_bounds_by_rounding():
         assert rolling_correlation(y, -factor * y, 10)[9:].min() >= -1.0
 
 
-def test_constant_leg_has_no_correlation():
+@pytest.mark.parametrize("level", [11.3, 0.0])
+def test_constant_leg_has_no_correlation(level):
     y = walk(100)
     x = walk(100, seed=1)
-    x[30:60] = 11.3
+    x[30:60] = level
     got = rolling_correlation(y, x, 10)
     unknown = np.zeros(100, dtype=bool)
     unknown[:9] = unknown[39:60] = True

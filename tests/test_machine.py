@@ -274,6 +274,7 @@ def test_levels_are_taken_from_the_rule():
 
 def test_break_rows_are_where_a_run_begins():
     assert break_rows(np.array([0, 0, 2, 2, 4])).tolist() == [2, 4]
+    assert break_rows(np.array([0, 0, 0])).tolist() == []
     assert break_rows(np.array([], dtype=np.int64)).tolist() == []
 
 

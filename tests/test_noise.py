@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from analytics.kalman import kalman_filter
 from analytics.kalman_em import em_noise
 from analytics.noise import Noise, fit_noise, given_noise
-from tests.number_data import tied, walks
+from tests.number_data import reverting, tied, walks
 
 
 def drifting(n, *, seed=0, state_sd=1e-3, obs_sd=1e-3):
@@ -86,6 +86,16 @@ def test_noise_of_independent_walks_stays_bounded():
     found = fit_noise(y, x)
     assert 0 < found.state_var <= 1.0001e4 * found.obs_var
     assert found.obs_var > 1e-4 * 1e-6 / 10
+
+
+def test_ratio_stops_at_its_bounds():
+    """A walk of trending steps asks for Q/R = ∞, a line with noise alone for 0."""
+    found = fit_noise(np.cumsum(reverting(500, keep=0.5)), np.full(500, 8.0))
+    assert found.state_var / found.obs_var == pytest.approx(1e4, rel=1e-2)
+    assert found.state_var <= 1e4 * (1 + 1e-9) * found.obs_var
+    x = walks(2000, seed=1)[1]
+    found = fit_noise(1.3 * x + np.random.default_rng(6).normal(0, 1e-3, 2000), x)
+    assert found.state_var >= 1e-12 * (1 - 1e-9) * found.obs_var
 
 
 def test_scale_of_the_prices_scales_the_noise():

@@ -86,10 +86,19 @@ def test_rolling_ols_never_looks_ahead(seed, t):
         np.testing.assert_array_equal(got[:t], want)
 
 
-def test_rolling_ols_is_nan_while_x_is_constant():
+@pytest.mark.parametrize("level", [11.3, 0.0])
+def test_rolling_ols_is_nan_while_x_is_constant(level):
     """A halted symbol repeats its price: no slope, and never inf."""
-    for c in rolling_ols(np.arange(12.0) ** 2, np.full(12, 11.3), 6):
+    for c in rolling_ols(np.arange(12.0) ** 2, np.full(12, level), 6):
         assert np.isnan(c).all()
+
+
+def test_values_that_differ_by_rounding_alone_are_constant():
+    moving, flat = walk(30), 11.3 + np.tile([0.0, 1.8e-15], 15)
+    assert len(set(flat)) == 2
+    for c in rolling_ols(moving, flat, 10):
+        assert np.isnan(c).all()
+    assert np.isnan(rolling_ols(flat, moving, 10)[2]).all()
 
 
 def test_rolling_ols_is_nan_exactly_while_a_halt_fills_the_window():
@@ -102,10 +111,11 @@ def test_rolling_ols_is_nan_exactly_while_a_halt_fills_the_window():
     np.testing.assert_array_equal(np.isnan(alpha), flat)
 
 
-def test_constant_y_has_slope_zero_and_no_r2():
-    alpha, beta, r2 = rolling_ols(np.full(30, 11.3), walk(30), 10)
+@pytest.mark.parametrize("level", [11.3, 0.0])
+def test_constant_y_has_slope_zero_and_no_r2(level):
+    alpha, beta, r2 = rolling_ols(np.full(30, level), walk(30), 10)
     np.testing.assert_allclose(beta[9:], 0, atol=1e-12)
-    np.testing.assert_allclose(alpha[9:], 11.3)
+    np.testing.assert_allclose(alpha[9:], level, atol=1e-12)
     assert np.isnan(r2).all()
 
 
