@@ -111,6 +111,14 @@ def test_progress_and_cancel():
     assert luck(stopped) == "No draw was made."
 
 
+def test_a_draw_that_earned_as_much_counts():
+    """A rule that never enters earns 0 really and on each draw: nothing speaks against luck."""
+    never = FREE.model_copy(update={"entry": 6.9})
+    got = monte_carlo(*pair_bars(3, 200), never, market=Market.SPOT, draws=3)
+    assert (got.trades, got.draw_trades.tolist(), got.p_value) == (0, [0, 0, 0], 1.0)
+    assert luck(got).startswith("3 of 3 spreads without reversion earned at least 0.00")
+
+
 def test_bad_input_is_refused_in_a_sentence():
     with pytest.raises(ConfigError, match="draws must be at least 1, was 0"):
         monte_carlo(*pair_bars(3, 100), FREE, market=Market.SPOT, draws=0)
