@@ -134,3 +134,6 @@ def test_bad_folds_are_refused_in_a_sentence():
         run(random_series(1), folds=0)
     with pytest.raises(ConfigError, match="300 folds need at least 602 rows, was 400"):
         run(random_series(1), folds=300)
+    series = random_series(1)
+    with pytest.raises(ConfigError, match="3 folds need at least 8 rows, was 5"):
+        run(series, start_ms=int(series.ts[395]))
