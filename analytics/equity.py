@@ -47,7 +47,7 @@ class Marked(NamedTuple):
     best: Floats
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _add(sums, change):  # type: ignore[no-untyped-def]
     """Take a change into the sums of its powers 2, 3, 4, and of the losses' squares."""
     s2, s3, s4, down = sums
@@ -56,7 +56,7 @@ def _add(sums, change):  # type: ignore[no-untyped-def]
     return s2 + c2, s3 + c2 * change, s4 + c2 * c2, down + loss * loss
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _dive(dives, value, row, rows):  # type: ignore[no-untyped-def]
     """Take `rows` rows at one value into the drawdowns.
 

@@ -196,7 +196,7 @@ def closed_rows(series: PairSeries) -> int:
     return int(np.count_nonzero(series.closed))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def legs(  # type: ignore[no-untyped-def]
     side, beta, price_y, price_x, notional, is_raw
 ):
@@ -215,7 +215,7 @@ def legs(  # type: ignore[no-untyped-def]
     return side * units_y, -side * (units_x if beta > 0.0 else -units_x)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _funding(  # type: ignore[no-untyped-def]
     first, last, qty_y, qty_x, close_y, close_x, rate_y, rate_x
 ):
