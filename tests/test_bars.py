@@ -242,6 +242,19 @@ def test_ring_loads_what_the_book_holds():
         np.testing.assert_array_equal(getattr(other.rows(200), name), getattr(ring.rows(200), name))
 
 
+def test_book_takes_in_stored_rows_with_the_time_they_are_final_to():
+    rows = book_of(Batch(trades_of(3)))._rings["BTCUSDT", Timeframe.M1].rows(9)
+    book = BarBook([], rows=200)
+    assert book.first_ts("BTCUSDT", Timeframe.M1) is None
+    book.load(rows, closed_ms=T0 + 60_000)
+    assert book.first_ts("BTCUSDT", Timeframe.M1) == T0
+    assert book.first_ts("BTCUSDT", Timeframe.H1) is None
+    book.load(rows)  # says nothing new about the time
+    assert book.closed_ms("BTCUSDT") == T0 + 60_000
+    bars = book.bars("BTCUSDT", Timeframe.M1, limit=9)
+    assert bars.closed.tolist() == [True, False, False]
+
+
 def test_settle_of_nothing_is_nothing():
     empty = Ring("BTCUSDT", Timeframe.M1, 3).rows(3)
     assert len(settle(empty, (), closed_ms=0)) == 0

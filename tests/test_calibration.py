@@ -53,6 +53,11 @@ def test_default_is_the_first_500_closed_rows():
     np.testing.assert_array_equal(np.flatnonzero(found.known), np.arange(499, 520))
 
 
+def test_exactly_the_default_rows_are_enough():
+    found = calibration_of(grid_of(DEFAULT_ROWS), Params())
+    assert np.flatnonzero(found.known).tolist() == [499]
+
+
 @pytest.mark.parametrize("forming", [False, True])
 def test_fewer_rows_than_the_default_are_not_enough(forming):
     grid = grid_of(DEFAULT_ROWS if forming else DEFAULT_ROWS - 1, forming=forming)
