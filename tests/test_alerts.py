@@ -175,6 +175,24 @@ def test_above_and_below_with_their_usual_exits():
     assert kinds(run(low, [-1.9, -2.0, -1, -0.5])) == ["entry", "exit"]
 
 
+@pytest.mark.parametrize(
+    ("values", "value", "text"),
+    [
+        ({}, 2.1, "z-score 2.1, at or above 2 (SELL the spread)"),
+        ({}, -2.1, "z-score -2.1, at or below -2 (BUY the spread)"),
+        ({"direction": "below", "threshold": -2}, -2.5, "z-score -2.5, at or below -2 (BUY"),
+        ({"direction": "above"}, 2.5, "z-score 2.5, at or above 2 (SELL"),
+        (
+            {"metric": "price_x", "direction": "below", "threshold": 7},
+            6.5,
+            "of X 6.5, at or below 7",
+        ),
+    ],
+)
+def test_message_names_the_level_that_was_passed(values, value, text):
+    assert text in run(rule_of(**values), [value])[0].message
+
+
 def test_a_value_at_the_threshold_has_not_cleared_it():
     """Even where the alert is told to clear there: it would enter again with the next value."""
     for direction, beyond in (("above", 3.1), ("below", 2.9)):
