@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analytics.bars import BarBook, coarsen, deltas, overlaps, settle
 from analytics.ring import Ring
-from model import Bar, BarRows, Batch, Gap, Quality, Timeframe, Trade
+from model import Bar, BarRows, Bars, Batch, Gap, Quality, Timeframe, Trade
 
 T0 = 1_700_000_000_000 - 1_700_000_000_000 % 3_600_000
 
@@ -253,6 +253,14 @@ def test_book_takes_in_stored_rows_with_the_time_they_are_final_to():
     assert book.closed_ms("BTCUSDT") == T0 + 60_000
     bars = book.bars("BTCUSDT", Timeframe.M1, limit=9)
     assert bars.closed.tolist() == [True, False, False]
+
+
+def test_bars_given_out_are_read_only():
+    """Threads share them."""
+    rows = book_of(Batch(trades_of(3)))._rings["BTCUSDT", Timeframe.M1].rows(9)
+    book = book_of(Batch(trades_of(3)))
+    for bars in (settle(rows, (), closed_ms=0), book.bars("BTCUSDT", Timeframe.M1, limit=9)):
+        assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__[2:])
 
 
 def test_settle_of_nothing_is_nothing():

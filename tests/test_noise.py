@@ -47,6 +47,15 @@ def test_fitted_noise_is_the_best_of_a_fine_grid():
     assert loglik(y, x, *found) > best - 0.02
 
 
+def test_innovations_of_the_third_row_on_are_as_large_as_they_should_be():
+    """R solves Σ e²/S = rows, over all rows but the two that settle α and β."""
+    for seed in range(4):
+        y, x = drifting(40, seed=seed)
+        found = fit_noise(y, x)
+        run = kalman_filter(y, x, state_var=found.state_var, obs_var=found.obs_var)
+        assert np.mean(run.spread[2:] ** 2 / run.variance[2:]) == pytest.approx(1.0, rel=1e-6)
+
+
 def test_noise_put_in_is_found():
     y, x = drifting(20_000, seed=1, state_sd=5e-4, obs_sd=1e-3)
     found = fit_noise(y, x)
