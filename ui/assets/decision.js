@@ -173,7 +173,7 @@ const tone = (value) => (!format.known(value) || value === 0 ? null : value > 0 
 
 function level(value, from) {
   if (!format.known(value)) return "–";
-  const away = format.known(from) && from ? ` (${format.number((value / from - 1) * 100, 2, { sign: true })}\u00a0%)` : "";
+  const away = format.known(from) && from ? ` (${format.number((value / from - 1) * 100, 2, { sign: true })} %)` : "";
   return `${format.price(value)}${away}`;
 }
 

@@ -8,9 +8,13 @@ export function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) node[name] = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  const known = children.filter((child) => child !== null && child !== undefined);
+  node.append(...known.map((child) => (typeof child === "string" ? whole(child) : child)));
   return node;
 }
+
+/** A line never begins with the unit of a number. */
+const whole = (text) => text.replace(/(\d) (%|bps?|bars)(?![\w%])/g, "$1\u00a0$2");
 
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -21,7 +25,8 @@ export function svg(tag, attributes = {}, ...children) {
 
 /** Set text only where it differs: the browser lays nothing out for nothing. */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const shown = whole(String(text));
+  if (node.textContent !== shown) node.textContent = shown;
 }
 
 export function setAttribute(node, name, value) {
