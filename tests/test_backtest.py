@@ -36,6 +36,15 @@ def test_holding_lines_start_at_the_capital_and_follow_the_closes():
     assert line.hold_x.tolist() == pytest.approx([1000, 800, 1500])
 
 
+def test_marks_and_plain_values_of_two_trades():
+    """One reverted, one stopped, out of a capital of half a unit."""
+    series = build_series(np.array([0, 2.5, 0.1, 2.5, 4.5, 0, 0]))
+    got = backtest_json(backtest(series, plain_params(capital=0.5), market=Market.SPOT, draws=0))
+    assert [mark["kind"] for mark in got["marks"]] == ["entry", "exit", "entry", "stop"]
+    assert [row["exit_reason"] for row in got["trades"]] == ["reverted", "stop"]
+    assert [row["entry_z"] for row in got["trades"]] == [2.5, 2.5]
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_backtest_equals_the_slow_event_driven_one(seed):
     """Trades, every cost and both equities, over random rules, holes, breaks and dates."""
