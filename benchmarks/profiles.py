@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from analytics.backtest import backtest
 from analytics.bars import BarBook
 from analytics.series import TestCache, analyse
 from analytics.snapshot import snapshot
+from analytics.sweep import Axes, sweep
 from benchmarks import page_scripts
+from benchmarks.bench_backtest import PLAIN, make_bars
 from benchmarks.frames import SYMBOLS, payloads
 from benchmarks.report import ROOT, Cell, Section
 from benchmarks.rolling import walks
@@ -87,6 +90,25 @@ def ticks(count: int) -> Callable[[], object]:
     return work
 
 
+def runs(rows: int, count: int) -> Callable[[], object]:
+    """Return `count` backtests of one rule over `rows` bars, gates off, as beside the peers."""
+    series = analyse(*make_bars(rows), PLAIN)
+
+    def work() -> None:
+        for _ in range(count):
+            backtest(series, PLAIN, market=Market.SPOT, draws=0)
+
+    return work
+
+
+def cells(rows: int, count: int) -> Callable[[], object]:
+    """Return a sweep of `count` cells over `rows` bars on one thread, gates off."""
+    series = analyse(*make_bars(rows), PLAIN)
+    axes = Axes(entries=tuple(np.linspace(1.5, 2.5, count).tolist()))
+    rule = PLAIN.model_copy(update={"exit": 0.5})
+    return lambda: sweep(rule, axes, series_of=lambda _: series, market=Market.SPOT, jobs=1)
+
+
 def _cut(bars: Bars, low: int, high: int) -> Bars:
     columns = (getattr(bars, name)[low:high] for name in Bars.__slots__[2:])
     return Bars(bars.symbol, bars.timeframe, *columns)
@@ -118,13 +140,16 @@ def run(quick: bool) -> Section:
     for package, ms in loads[:SHOWN]:
         rows.append(["imports of the app", f"`{package}`", f"{ms:.0f} ms", f"{ms / whole:.0%}"])
     trades, updates = (10_000, 20) if quick else (100_000, 200)
-    for what, count, unit, work in (
-        ("ingest, a trade", trades, 1e6, ingest(trades)),
-        ("live update, 5,000 rows", updates, 1e6, ticks(updates)),
+    bars, few = (50_000, 10_000) if quick else (1_000_000, 100_000)
+    for what, count, unit, name, work in (
+        ("ingest, a trade", trades, 1e6, "µs", ingest(trades)),
+        ("live update, 5,000 rows", updates, 1e6, "µs", ticks(updates)),
+        (f"a backtest over {bars:,} bars", 10, 1e3, "ms", runs(bars, 10)),
+        (f"a cell of a sweep over {few:,} bars", 100, 1e6, "µs", cells(few, 100)),
     ):
         (_, total), *found = profiled(work)
         for function, seconds in found[:SHOWN]:
-            each = f"{seconds / count * unit:.2f} µs"
+            each = f"{seconds / count * unit:.2f} {name}"
             rows.append([what, f"`{function}`", each, f"{seconds / total:.0%}"])
     pages: dict[str, dict[str, float]] = page_scripts.asked("--profile", quick=quick)
     for page in ("live", "backtest", "data"):
