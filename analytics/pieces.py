@@ -1,10 +1,10 @@
 """Long computations in independent pieces: in turn, on threads, or by whoever is handed in."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed
 
 T = TypeVar("T")
 Pieces = Sequence[tuple[Any, ...]]
@@ -41,10 +41,15 @@ class Threads:
         self._jobs = jobs
 
     def run(self, work: Callable[..., T], pieces: Pieces, *, holds: bool = False) -> Iterator[T]:
-        """Yield the results in order."""
-        parallel = Parallel(n_jobs=self._jobs, prefer="threads", return_as="generator")
-        found: Iterator[T] = parallel(delayed(work)(*piece) for piece in pieces)
-        return found
+        """Yield the results in order; pieces not begun are dropped when nobody wants more."""
+        with ThreadPoolExecutor(self._jobs) as pool:
+            futures = [pool.submit(work, *piece) for piece in pieces]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
 
 
 class InTurn:

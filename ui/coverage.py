@@ -14,6 +14,7 @@ from ui import charts, text
 from ui.frame import guarded
 from ui.numbers import moment, number, plain, size
 from ui.parts import Parts
+from ui.runs import Kept
 from ui.theme import colors
 
 STRETCHES = 240
@@ -27,6 +28,7 @@ KINDS: dict[int, tuple[str, str]] = {
     Quality.PARTIAL: ("partial", "warning"),
     MISSING: ("missing", "bad"),
 }
+_drawn = Kept()
 SPANS_H = {"6 h": 6, "1 day": 24, "1 week": 168, "1 month": 720, "1 year": 8760}
 
 
@@ -42,9 +44,14 @@ def draw(parts: Parts, timeframe: Timeframe) -> None:
             key="_coverage",
             help=text.about("quality"),
         )
+        # Counted in a moment; the stretches are read again once a bar was stored.
+        stored = tuple(row.bars for row in parts.store.coverage() if row.timeframe is timeframe)
         end = int(time.time() * 1000)
         start = end - SPANS_H[str(chosen)] * 3_600_000
-        grid = stretches(parts, timeframe, start, end)
+        grid, start, end = _drawn.get(
+            (parts.venue_key, timeframe, chosen, stored),
+            lambda: (stretches(parts, timeframe, start, end), start, end),
+        )
         charts.show(
             timeline(grid, parts.symbols(), start, end),
             key="timeline",

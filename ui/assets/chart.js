@@ -10,7 +10,7 @@ const SPANS = [60, 150, 300, null];
 const CONFIG = { displayModeBar: false, doubleClick: false, scrollZoom: false, responsive: false, showTips: false };
 const FASTEST_MS = 400;
 const SLOWEST_MS = 2_000;
-const SHARE = 0.08; // of the main thread, at most, for drawing
+const SHARE = 0.06; // of the main thread, at most, for drawing
 
 export class Chart {
   constructor(view) {
