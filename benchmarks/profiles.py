@@ -126,6 +126,7 @@ def profiled(work: Callable[[], object]) -> list[tuple[str, float]]:
 
 def _name(file: str, line: int, function: str) -> str:
     if file == "~":
+        function = re.sub(r" at 0x[0-9a-f]+", "", function)
         return function.strip("<>").replace("built-in method ", "").replace("|", "\\|")
     path = Path(file)
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(*path.parts[-2:])
