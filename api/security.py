@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 LOG_EVERY_S = 10.0
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN = "/api/login"
-NO_PATH = ("/..", "\\", "\0")  # Streamlit refuses these too, but not in the API's words
+# No route has these; Streamlit would say so too, but not in the API's words.
+NO_PATH = ("/..", "\\", "\0", "\n", "\r")
 OPEN_PATHS = frozenset({LOGIN, "/_stcore/health"})
 PAGE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
