@@ -46,7 +46,8 @@ def socket_is_refused(client, **headers):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/channels/%2e%2e/test", "/api/..%2fhealth", "/api/a%5Cb", "/api/%00", "/api/a%0Ab"]
+    "path",
+    ["/api/channels/%2e%2e/test", "/api/..%2fhealth", "/api/a%5Cb", "/api/%00", "/api/a%0Ab"],
 )
 def test_path_tricks_are_refused_at_the_door_in_the_one_shape(path):
     client = TestClient(Guard(PlainTextResponse("in"), Settings()), base_url=HOST)
