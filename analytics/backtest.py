@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analytics.costs import FundingRates
-from analytics.equity import drawdown, equity, mark
+from analytics.equity import Marked, drawdown, mark
 from analytics.machine import Event
 from analytics.metrics import Metrics, measure
 from analytics.rule import Play, mark_at, marks, play
@@ -56,7 +56,8 @@ class BacktestResult:
     """A run and everything needed to repeat it.
 
     The run covers the rows lo ≤ t < hi of `series`; `played` is the machine's run over them,
-    `trades` its trades with their row numbers, `seed` that of the bootstrap.
+    `trades` its trades with their row numbers, `marked` these at every close, `seed` that of the
+    bootstrap.
     """
 
     params: Params
@@ -68,15 +69,25 @@ class BacktestResult:
     seed: int
     series: PairSeries = field(repr=False)
     played: Play = field(repr=False)
+    marked: Marked = field(repr=False)
 
     @cached_property
     def equity(self) -> Equity:
-        """The curve, written out when it is first asked for: the metrics do without."""
+        """The curve, written out when it is first asked for, if it was not for the bootstrap."""
         lo, hi, series, capital = self.lo, self.hi, self.series, self.params.capital
-        tape, terms = self.played.tape, self.played.terms
-        gross, net = equity(self.trades, tape, terms, lo=lo, hi=hi, capital=capital)
-        prices = series.price_y[lo:hi], series.price_x[lo:hi]
-        return Equity(series.ts[lo:hi], gross, net, drawdown(net, capital), capital, *prices)
+        marked = self.marked
+        if not len(marked.equity_net):
+            tape, terms = self.played.tape, self.played.terms
+            marked = mark(self.trades, tape, terms, lo=lo, hi=hi, capital=capital, with_curve=True)
+        return Equity(
+            series.ts[lo:hi],
+            marked.equity_gross,
+            marked.equity_net,
+            drawdown(marked.equity_net, capital),
+            capital,
+            series.price_y[lo:hi],
+            series.price_x[lo:hi],
+        )
 
     @property
     def trade_columns(self) -> dict[str, list[Any]]:
@@ -153,12 +164,11 @@ def settle(
     lo, hi, capital = played.lo, played.hi, params.capital
     tape, terms = played.tape, played.terms
     trades = fill(played.walk, tape, terms, hi=hi)
-    marked = mark(trades, tape, terms, lo=lo, hi=hi, capital=capital)
+    resamples = bool(draws and len(trades))
+    marked = mark(trades, tape, terms, lo=lo, hi=hi, capital=capital, with_curve=resamples)
     trades = replace(trades, mae=marked.worst, mfe=marked.best)
-    ts, hourly = series.ts[lo:hi], None
-    if draws and len(trades):
-        net = equity(trades, tape, terms, lo=lo, hi=hi, capital=capital)[1]
-        hourly = hourly_changes(ts, net, capital)
+    ts = series.ts[lo:hi]
+    hourly = hourly_changes(ts, marked.equity_net, capital) if resamples else None
     metrics = measure(
         ts=ts,
         timeframe_ms=params.timeframe.ms,
@@ -173,7 +183,7 @@ def settle(
         draws=draws,
         seed=seed,
     )
-    return BacktestResult(params, market, lo, hi, metrics, trades, seed, series, played)
+    return BacktestResult(params, market, lo, hi, metrics, trades, seed, series, played, marked)
 
 
 def row_range(series: PairSeries, start_ms: int | None, end_ms: int | None) -> tuple[int, int]:

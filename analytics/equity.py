@@ -39,12 +39,17 @@ class Marked(NamedTuple):
     """A run marked at every close: its curves' figures, and each trade's excursions.
 
     `worst`, `best` (trades,) are gross PnL in quote currency at the closes held, 0 included.
+    `equity_gross`, `equity_net` are the curves, (rows,) in quote currency: capital + realised +
+    unrealised PnL, the net one less fees and slippage paid, plus funding received, so far. They are
+    empty unless asked for.
     """
 
     gross: Curve
     net: Curve
     worst: Floats
     best: Floats
+    equity_gross: Floats
+    equity_net: Floats
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
@@ -140,47 +145,36 @@ def _mark(  # type: ignore[no-untyped-def]
     return both, (sums, dives, was), (sums_net, dives_net, was_net), lows, highs
 
 
-def mark(trades: Trades, tape: Tape, terms: Terms, *, lo: int, hi: int, capital: float) -> Marked:
-    """Return what marking the trades at the close of every row lo ≤ t < hi shows."""
-    return _marked(trades, tape, terms, lo, hi, capital, np.empty(0), np.empty(0))
-
-
-def equity(
-    trades: Trades, tape: Tape, terms: Terms, *, lo: int, hi: int, capital: float
-) -> tuple[Floats, Floats]:
-    """Return the equity before and after costs, marked at the close of every row lo ≤ t < hi.
-
-    Returns:
-        gross: (hi − lo,) capital + realised + unrealised PnL, in quote currency.
-        net: (hi − lo,) the same less fees and slippage paid, plus funding received, so far.
-    """
-    gross, net = np.empty(hi - lo), np.empty(hi - lo)
-    _marked(trades, tape, terms, lo, hi, capital, gross, net)
-    return gross, net
-
-
-def _marked(
+def mark(
     trades: Trades,
     tape: Tape,
     terms: Terms,
+    *,
     lo: int,
     hi: int,
     capital: float,
-    gross: Floats,
-    net: Floats,
+    with_curve: bool = False,
 ) -> Marked:
+    """Return what marking the trades at the close of every row lo ≤ t < hi shows.
+
+    Args:
+        capital: equity before the first row, in quote currency.
+        with_curve: write the curves down as well.
+    """
+    rows = hi - lo
+    written = tuple(np.empty(rows if with_curve else 0) for _ in range(2))
     both, of_gross, of_net, worst, best = _mark(
         trades.entry_fill, trades.exit_fill, trades.last_row, trades.qty_y, trades.qty_x,
         trades.entry_price_y, trades.entry_price_x, trades.exit_price_y, trades.exit_price_x,
         trades.gross_pnl, lo, hi, readonly(tape.close_y), readonly(tape.close_x),
         readonly(tape.rate_y), readonly(tape.rate_x), terms.fee + terms.slippage, capital,
-        gross, net,
+        *written,
     )  # fmt: skip
-    curves = [
-        _figures(hi - lo, capital, np.add(both, sums), dives, end)
+    gross, net = (
+        _figures(rows, capital, np.add(both, sums), dives, end)
         for sums, dives, end in (of_gross, of_net)
-    ]
-    return Marked(curves[0], curves[1], worst, best)
+    )
+    return Marked(gross, net, worst, best, *written)
 
 
 def curve(equity: Floats, capital: float) -> Curve:

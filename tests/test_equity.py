@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.equity import curve, drawdown, equity, mark
+from analytics.equity import curve, drawdown, mark
 from analytics.rule import play
 from analytics.trades import fill
 from tests.random_rules import random_rule, series_for
@@ -33,11 +33,15 @@ def test_marking_sums_up_what_the_curve_shows(seed, has_funding):
     played = play(series, params, market=market, funding=funding, lo=lo, hi=hi)
     rows = (fill(played.walk, played.tape, played.terms, hi=hi), played.tape, played.terms)
     marked = mark(*rows, lo=lo, hi=hi, capital=params.capital)
-    for got, column in zip(
+    assert not len(marked.equity_gross) and not len(marked.equity_net)
+    written = mark(*rows, lo=lo, hi=hi, capital=params.capital, with_curve=True)
+    for got, again, column in zip(
         (marked.gross, marked.net),
-        equity(*rows, lo=lo, hi=hi, capital=params.capital),
+        (written.gross, written.net),
+        (written.equity_gross, written.equity_net),
         strict=True,
     ):
+        assert figures(again) == pytest.approx(figures(got), rel=0, abs=0, nan_ok=True)
         want = curve(column, params.capital)
         if want.moments.sd * params.capital < 1e-9:  # nothing but rounding moves the curve
             assert got.moments.sd * params.capital < 1e-9
