@@ -58,8 +58,9 @@ class Source(Protocol):
 class PairView:
     """One evaluation of one rule: the whole series, the newest numbers, and the feed's state.
 
-    `pinned` is the rule with its calibration fixed, None until there are rows for it; `since_ms`
-    is the first row of the Kalman filter's run. A replay needs both.
+    `bars` are the newest of Y and of X, as read for it. `pinned` is the rule with its calibration
+    fixed, None until there are rows for it; `since_ms` is the first row of the Kalman filter's run.
+    A replay needs both.
     """
 
     seq: int
@@ -67,6 +68,7 @@ class PairView:
     series: PairSeries
     snapshot: Snapshot
     status: Mapping[str, Any]
+    bars: tuple[Bars, Bars]
     pinned: Params | None = None
     since_ms: int = -1
 
@@ -85,7 +87,7 @@ class EngineHealth:
 class _Entry:
     """One rule's evaluation, and what the next one can take from it.
 
-    `closed` are the legs' closed versions that `view.series` was made of; `judged` is what its
+    `closed` is the legs' closed version that `view.series` was made of; `judged` is what its
     closed rows say, to the market and lot sizes in `judged_by` and the rates in `funding`.
     """
 
@@ -263,14 +265,14 @@ class Engine:
             entry.evaluated_s = self._clock()
             if entry.view is not None and entry.version == version:
                 # Nothing arrived: the numbers stand, but their age and the feed's state move on.
-                entry.view = self._view_of(params, entry, entry.view.series, status)
+                held = entry.view.series, entry.view.bars
+                entry.view = self._view_of(params, entry, *held, status)
                 return entry.view
             if not self.is_ready:
-                bars_y, bars_x = self._legs(params, self._rows_of(params))
-                entry.view = self._unready(params, unknown(bars_y, bars_x, params))
+                entry.view = self._unready(params, self._legs(params, self._rows_of(params)))
                 return entry.view
-            series, closed = self._newest(params, entry)
-            entry.view = self._view_of(params, entry, series, status)
+            series, legs, closed = self._newest(params, entry)
+            entry.view = self._view_of(params, entry, series, legs, status)
             # Only now: what failed on the way must not pass for a view of these closed rows.
             entry.version, entry.closed = version, closed
             return entry.view
@@ -283,11 +285,12 @@ class Engine:
         return bars_y, self.bars(params.x, params.timeframe, limit=rows)
 
     def _closed(self, params: Params) -> tuple[int, int]:
-        book, timeframe = self.source.book, params.timeframe
-        return book.closed_version(params.y, timeframe), book.closed_version(params.x, timeframe)
+        return self.source.book.closed_version((params.y, params.x), params.timeframe)
 
-    def _newest(self, params: Params, entry: _Entry) -> tuple[PairSeries, tuple[int, int]]:
-        """Every number on the newest rows, and the closed versions it is of.
+    def _newest(
+        self, params: Params, entry: _Entry
+    ) -> tuple[PairSeries, tuple[Bars, Bars], tuple[int, int]]:
+        """Every number on the newest rows, the bars read for them, and the closed version.
 
         Only the forming rows are made anew if that will do.
         """
@@ -298,7 +301,7 @@ class Engine:
             if self._closed(params) == closed:
                 series = extend(entry.view.series, *legs, used, entry.cache)
                 if series is not None:
-                    return series, closed
+                    return series, legs, closed
         entry.judged = None
         legs = self._legs(params, self._rows_of(params))
         series = analyse(*legs, used, cache=entry.cache)
@@ -308,18 +311,20 @@ class Engine:
                 # Once more under the pinned rule: the cache then keeps what was fitted on these
                 # rows when they slide out of the window.
                 series = analyse(*legs, entry.pinned, cache=entry.cache)
-        return series, closed
+        return series, legs, closed
 
-    def _unready(self, params: Params, series: PairSeries) -> PairView:
+    def _unready(self, params: Params, legs: tuple[Bars, Bars]) -> PairView:
         self._seq += 1
+        series = unknown(*legs, params)
         snap = unknown_snapshot(series, params, COMPILING)
-        return PairView(self._seq, params, series, snap, self.source.status())
+        return PairView(self._seq, params, series, snap, self.source.status(), legs)
 
     def _view_of(
         self,
         params: Params,
         entry: _Entry,
         series: PairSeries,
+        legs: tuple[Bars, Bars],
         status: Mapping[str, Any] | None,
     ) -> PairView:
         source, used = self.source, entry.pinned or params
@@ -345,7 +350,7 @@ class Engine:
         )
         self._seq += 1
         since_ms = entry.cache.hedge.since_ms
-        return PairView(self._seq, params, series, snap, status, entry.pinned, since_ms)
+        return PairView(self._seq, params, series, snap, status, legs, entry.pinned, since_ms)
 
     def _forget_unused(self) -> None:
         oldest = self._clock() - KEPT_UNWATCHED_S

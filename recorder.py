@@ -22,6 +22,7 @@ from storage.ledger import DecisionRow, Ledger
 log = logging.getLogger(__name__)
 
 WATCHED_BARS = 300
+COMPARED = ("open", "high", "low", "close", "volume")
 MOST_OPEN = 200
 
 
@@ -34,7 +35,7 @@ class Recorder:
         self._rule: Params | None = None
         self._last_ts = 0
         self._last_key: tuple[str, str, Document | None] | None = None
-        self._closed: dict[tuple[str, Timeframe], dict[int, Bar]] = {}
+        self._closed: dict[tuple[str, Timeframe], Bars] = {}  # as each was when first closed
         self._open: dict[int, DecisionRow] | None = None
 
     def use(self, ledger: Ledger) -> None:
@@ -76,12 +77,25 @@ class Recorder:
     def _record_revisions(self, rule: Params) -> None:
         for symbol in (rule.y, rule.x):
             bars = self._engine.bars(symbol, rule.timeframe, limit=WATCHED_BARS, include_open=False)
-            first = self._closed.get((symbol, rule.timeframe), {})
-            now = {bar.ts: bar for bar in _rows(bars)}
-            revised = [bar for ts, bar in first.items() if ts in now and bar[:8] != now[ts][:8]]
-            if revised:
-                self._ledger.keep_first_closed(revised)
-            self._closed[symbol, rule.timeframe] = {ts: first.get(ts, now[ts]) for ts in now}
+            before = self._closed.get((symbol, rule.timeframe))
+            if before is not None and len(before):
+                bars = self._as_first_closed(bars, before)
+            self._closed[symbol, rule.timeframe] = bars
+
+    def _as_first_closed(self, bars: Bars, before: Bars) -> Bars:
+        """Keep what was revised as it was `before`; what was not stays as it was first closed."""
+        at = np.minimum(np.searchsorted(before.ts, bars.ts), len(before) - 1)
+        known = np.flatnonzero(before.ts[at] == bars.ts)
+        was = before.only(at[known])
+        same = np.ones(len(known), dtype=np.bool_)
+        for name in COMPARED:
+            same &= getattr(bars, name)[known] == getattr(was, name)
+        if not same.all():
+            self._ledger.keep_first_closed(_rows(was.only(~same)))
+        columns = {name: getattr(bars, name).copy() for name in Bars.__slots__[2:]}
+        for name, column in columns.items():
+            column[known[same]] = getattr(was, name)[same]
+        return Bars(bars.symbol, bars.timeframe, **columns)
 
     def _record_decision(self, view: PairView) -> None:
         snap, rule = view.snapshot, view.params

@@ -192,7 +192,7 @@ class BarBook:
         self._rings: dict[tuple[str, Timeframe], Ring] = {}
         self._gaps: dict[str, tuple[Gap, ...]] = {}
         self._closed_ms: dict[str, int] = {}
-        self._versions: Counter[tuple[str, Timeframe]] = Counter()
+        self._revisions: Counter[tuple[str, Timeframe]] = Counter()
         for symbol in symbols:
             self._add(symbol)
 
@@ -234,7 +234,7 @@ class BarBook:
                 if bar.quality <= Quality.BACKFILLED:
                     ring.merge(bar)
                     if bar.ts + bar.timeframe.ms <= self.closed_ms(bar.symbol):
-                        self._versions[bar.symbol, bar.timeframe] += 1
+                        self._revisions[bar.symbol, bar.timeframe] += 1
                 else:
                     ring.put(bar)
                     self._revise(bar.symbol)
@@ -243,29 +243,24 @@ class BarBook:
                     self._gaps[symbol] = gaps
                     self._revise(symbol)
             for symbol, closed_ms in batch.closed_ms.items():
-                self._close(symbol, closed_ms)
+                self._closed_ms[symbol] = max(self.closed_ms(symbol), closed_ms)
         return made
-
-    def _close(self, symbol: str, closed_ms: int) -> None:
-        before = self.closed_ms(symbol)
-        if closed_ms <= before:
-            return
-        self._closed_ms[symbol] = closed_ms
-        for timeframe in Timeframe:
-            if closed_ms // timeframe.ms != before // timeframe.ms:
-                self._versions[symbol, timeframe] += 1
 
     def _revise(self, symbol: str) -> None:
         for timeframe in Timeframe:
-            self._versions[symbol, timeframe] += 1
+            self._revisions[symbol, timeframe] += 1
 
-    def closed_version(self, symbol: str, timeframe: Timeframe) -> int:
-        """Return a number that grows whenever a closed bar may have come, gone or changed.
+    def closed_version(self, symbols: Iterable[str], timeframe: Timeframe) -> tuple[int, int]:
+        """Return a mark that changes whenever a bar final in all of `symbols` may have.
 
-        While it stays, `bars` differ in forming bars only.
+        Such a bar came, went or is another. While the mark stays, their `bars` differ only where
+        one of them is still forming, or was given by the exchange ahead of the others.
         """
+        symbols = tuple(symbols)
         with self._lock:
-            return self._versions[symbol, timeframe]
+            revision = sum(self._revisions[symbol, timeframe] for symbol in symbols)
+            closed_ms = min(self.closed_ms(symbol) for symbol in symbols)
+        return revision, closed_ms // timeframe.ms
 
     def gaps(self, symbol: str) -> tuple[Gap, ...]:
         """What is not known about the symbol."""

@@ -101,7 +101,7 @@ class Channel:
             is_new = self._take_rows(view, seq)
             is_new |= self._take_snapshot(view.snapshot, seq)
             is_new |= self._take_marks(services, view, seq)
-            is_new |= self._take_market(services, seq)
+            is_new |= self._take_market(services, view, seq)
             is_new |= self._take_events(services, seq)
             is_new |= self._take_status(status, seq)
             if is_new:
@@ -194,11 +194,10 @@ class Channel:
         found = machine_marks(view.series, view.params, market=services.venue.market)
         return self._marks.put(found, seq)
 
-    def _take_market(self, services: Services, seq: int) -> bool:
+    def _take_market(self, services: Services, view: View, seq: int) -> bool:
         is_new = False
-        for symbol in (self.params.y, self.params.x):
-            bars = services.engine.bars(symbol, self.params.timeframe, limit=2, include_open=True)
-            candles = _candles(bars)
+        for bars in view.bars:
+            symbol, candles = bars.symbol, _newest_candles(bars)
             for held, candle in zip(
                 (self._candles, self._closed_candles), reversed(candles), strict=False
             ):
@@ -306,7 +305,7 @@ def _tick(tick: Trade) -> list[Any]:
     return [tick.ts_ms, tick.price, tick.qty, tick.buyer_maker]
 
 
-def _candles(bars: Bars) -> list[dict[str, Any]]:
+def _newest_candles(bars: Bars) -> list[dict[str, Any]]:
     names = ("ts", "open", "high", "low", "close")
-    columns = [getattr(bars, name).tolist() for name in names]
+    columns = [getattr(bars, name)[-2:].tolist() for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -176,6 +176,8 @@ class FakeEngine:
             )
         view = self.views[params]
         view.status = dict(self.status)
+        legs = (params.y, params.x)
+        view.bars = tuple(self.bars(leg, params.timeframe, limit=100) for leg in legs)
         return view
 
     @contextlib.contextmanager

@@ -207,29 +207,36 @@ def test_ring_keeps_the_better_of_two_given_bars_and_the_newer_of_equals():
     assert ring.rows(3).close.tolist() == [3.0]
 
 
-def test_closed_version_grows_when_a_bar_closes_or_a_closed_one_changes():
+def test_closed_version_changes_when_a_bar_closes_or_a_closed_one_is_another():
     book = book_of(Batch([Trade("BTCUSDT", 2, 10.0, 1.0, T0, False)]))
     assert (book.closed_ms("BTCUSDT"), book.closed_ms("unheard-of")) == (0, 0)
 
-    def grown(batch):
-        before = [book.closed_version("BTCUSDT", timeframe) for timeframe in Timeframe]
+    def versions(*symbols):
+        return [book.closed_version(symbols or ["BTCUSDT"], timeframe) for timeframe in Timeframe]
+
+    def changed(batch, *symbols):
+        before = versions(*symbols)
         book.apply(batch)
-        after = [book.closed_version("BTCUSDT", timeframe) for timeframe in Timeframe]
-        return [b > a for a, b in zip(before, after, strict=True)]
+        return [b != a for a, b in zip(before, versions(*symbols), strict=True)]
 
-    def closing(ms):
-        return Batch([], closed_ms={"BTCUSDT": T0 + ms})
+    def closing(ms, symbol="BTCUSDT"):
+        return Batch([], closed_ms={symbol: T0 + ms})
 
-    def late(trade_id, ms):
-        return Batch([Trade("BTCUSDT", trade_id, 10.0, 1.0, T0 + ms, False)])
+    def late(trade_id, ms, symbol="BTCUSDT"):
+        return Batch([Trade(symbol, trade_id, 10.0, 1.0, T0 + ms, False)])
 
     book.apply(closing(0))
-    assert grown(closing(999)) == [False] * 5
-    assert grown(closing(1000)) == [True] + [False] * 4  # the second is over, the minute is not
-    assert grown(closing(1000)) == [False] * 5
-    assert grown(late(1, 0)) == [True] + [False] * 4
-    assert grown(late(3, 1500)) == [False] * 5
-    assert grown(closing(60_000)) == [True, True] + [False] * 3
+    assert changed(closing(999)) == [False] * 5
+    assert changed(closing(1000)) == [True] + [False] * 4  # the second is over, the minute is not
+    assert changed(closing(1000)) == [False] * 5
+    assert changed(late(1, 0)) == [True] + [False] * 4
+    assert changed(late(3, 1500)) == [False] * 5
+    assert changed(closing(60_000)) == [True, True] + [False] * 3
+    pair = "BTCUSDT", "ETHUSDT"
+    book.apply(closing(60_000, "ETHUSDT"))
+    assert changed(closing(61_000), *pair) == [False] * 5  # the other leg's second is still open
+    assert changed(closing(61_000, "ETHUSDT"), *pair) == [True] + [False] * 4
+    assert changed(late(9, 60_500, "ETHUSDT"), *pair) == [True] + [False] * 4
 
 
 def test_ring_loads_what_the_book_holds():

@@ -138,6 +138,34 @@ def test_row_of_a_leg_that_may_still_trade_is_not_closed():
     assert view.snapshot.ts == minute - 60_000
 
 
+def test_all_rows_are_made_anew_once_both_legs_have_closed_the_row(monkeypatch):
+    venue = Venue(*LEGS, rows=900)
+    venue.fill(700)
+    minute = T0 + 700 * 60_000
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return analyse(*args, **kwargs)
+
+    monkeypatch.setattr(engine_module, "analyse", counted)
+    engine = Engine(venue, Params(), rows=800, clock=lambda: venue.now_ms / 1000)
+
+    def evaluated(**closed):
+        trade = [Trade(s, minute + ms, 100.0, 1.0, minute + ms, False) for s, ms in closed.items()]
+        venue.book.apply(Batch(trade, closed_ms={s: minute + ms for s, ms in closed.items()}))
+        venue.now_ms = minute + max(closed.values()) + 100
+        calls.clear()
+        engine.wake()
+        view = engine._evaluate(Params())
+        return int(view.series.ts[view.series.closed][-1]) - minute, len(calls)
+
+    evaluated(BTCUSDT=100, ETHUSDT=100)
+    assert evaluated(BTCUSDT=200, ETHUSDT=300) == (-60_000, 0)
+    assert evaluated(BTCUSDT=60_100) == (-60_000, 0)
+    assert evaluated(ETHUSDT=60_200) == (0, 1)
+
+
 def test_tick_that_failed_leaves_no_view_of_rows_it_did_not_take_in(monkeypatch):
     """A row comes far back, and the tick that takes it in fails: the next one does it again."""
     venue = Venue(*LEGS, rows=900)
@@ -158,5 +186,4 @@ def test_tick_that_failed_leaves_no_view_of_rows_it_did_not_take_in(monkeypatch)
     assert len(view.series) == len(analyse(*legs, Params()))
     pinned = engine._entries[Params()].pinned
     assert pinned is not None
-    closed = [venue.book.closed_version(symbol, Params().timeframe) for symbol in LEGS]
-    assert list(engine._entries[Params()].closed or ()) == closed
+    assert engine._entries[Params()].closed == venue.book.closed_version(LEGS, Params().timeframe)

@@ -38,7 +38,8 @@ class LiveDay:
         return load_bars(self.store, symbol, timeframe, span, lead=0)
 
     def views(self):
-        legs = [self.bars(s, self.rule.timeframe, limit=900) for s in (self.rule.y, self.rule.x)]
+        y, x = (self.bars(s, self.rule.timeframe, limit=900) for s in (self.rule.y, self.rule.x))
+        legs = y, x
         series = analyse(*legs, self.rule)
         now_ms = int(series.ts[-1]) + MINUTE
         snap = snapshot(
@@ -50,7 +51,7 @@ class LiveDay:
             now_ms=now_ms,
             feed_is_live=True,
         )
-        return [PairView(self.row, self.rule, series, snap, {"feed": "live"})]
+        return [PairView(self.row, self.rule, series, snap, {"feed": "live"}, legs)]
 
 
 def settle(store):
@@ -115,6 +116,27 @@ def test_compare_undoes_what_was_revised_after_closing(store):
     )
     (found,) = compare(store, Span(), market=Market.SPOT)
     assert found.differences == ()
+
+
+def test_recorder_keeps_bars_as_they_were_when_first_closed(tmp_path):
+    """Two bars are revised after closing, one of them twice: the ledger has what was seen first."""
+    with open_store(tmp_path / "pairs.db") as store:
+        y, x = walk_pair()
+        put(store, Batch([], klines=candles("BTCUSDT", y) + candles("ETHUSDT", x)))
+        day = LiveDay(store, RULE)
+        recorder = Recorder(day, store.ledger)
+        for row, revised in ((500, {}), (501, {440: 1.01, 499: 1.02}), (502, {440: 1.03})):
+            day.row = row
+            again = [
+                candles("BTCUSDT", y)[at]._replace(close=y[at] * k) for at, k in revised.items()
+            ]
+            put(store, Batch([], klines=tuple(again)))
+            recorder.tick()
+        settle(store)
+        kept = store.ledger.first_closed("BTCUSDT", RULE.timeframe)
+        assert kept.ts.tolist() == [START + 440 * MINUTE, START + 499 * MINUTE]
+        assert kept.close.tolist() == [y[440], y[499]]
+        assert len(store.ledger.first_closed("ETHUSDT", RULE.timeframe)) == 0
 
 
 def test_compare_names_inputs_that_moved(store):
