@@ -1,6 +1,7 @@
 """The frame of every page: page configuration, navigation, sidebar, banner, status line."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -48,7 +49,19 @@ def run() -> None:
     st.session_state[frame.WANTS_EVENTS] = page.title == "Alerts"
     frame.dense()
     frame.banner(parts)
-    sidebar.render(parts)
+    # A figure waits for what is drawn before it: the fields, which hold their values already, come
+    # after the page.
+    is_held = sidebar.take_held(parts)
+    if not is_held:
+        sidebar.render(parts)
+    body(parts, page)
+    if is_held:
+        sidebar.render(parts)
+
+
+@frame.guarded
+def body(parts: Parts, page: Any) -> None:
+    """Draw what stands beside the sidebar."""
     if page.title == "Live":
         frame.first_hint(parts)
         frame.toasts(parts)

@@ -1,7 +1,5 @@
 """Scanner: every pair of the symbols, ranked by how unlikely it is to be luck."""
 
-from typing import Any
-
 import streamlit as st
 
 from analytics.scanner import Scan, scan
@@ -33,9 +31,9 @@ def load_row(found: Scan) -> None:
 
 def load_square() -> None:
     """The square clicked in the heatmap."""
-    points: list[dict[str, Any]] = st.session_state["scan_map"]["selection"]["points"]
-    if points and points[0]["x"] != points[0]["y"]:
-        load((str(points[0]["y"]), str(points[0]["x"])))
+    at = charts.picked("scan_map")
+    if at is not None and at[0] != at[1]:
+        load((at[1], at[0]))
 
 
 @frame.guarded
@@ -61,8 +59,7 @@ def show(found: Scan, chosen: list[str]) -> None:
             drawing.heatmap(found, chosen),
             key="scan_map",
             alt="Heatmap of q-values of all pairs",
-            on_select=load_square,
-            selection_mode="points",
+            on_pick=load_square,
         )
     drawing.table(
         found.pairs,
@@ -80,9 +77,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     again = st.button("Scan again", icon=":material/refresh:", key="_scan_again")
 if again:
     jobs.forget("scan")
-if len(symbols) < 2:
-    st.info("Choose at least two symbols.", icon=":material/info:")
-    st.stop()
 
 
 def work(progress: jobs.Progress) -> Scan:
@@ -101,11 +95,14 @@ def work(progress: jobs.Progress) -> Scan:
     )
 
 
-rule = params.model_copy(update={"y": "ANYY", "x": "ANYX"})
-job = jobs.start("scan", (rule, tuple(symbols), parts.venue_key), work)
-if not job.wait():
-    jobs.watch("scan", "Scanning")
+if len(symbols) < 2:
+    st.info("Choose at least two symbols.", icon=":material/info:")
 else:
-    result = jobs.outcome("scan")
-    if result is not None:
-        show(result, list(symbols))
+    rule = params.model_copy(update={"y": "ANYY", "x": "ANYX"})
+    job = jobs.start("scan", (rule, tuple(symbols), parts.venue_key), work)
+    if not job.wait():
+        jobs.watch("scan", "Scanning")
+    else:
+        result = jobs.outcome("scan")
+        if result is not None:
+            show(result, list(symbols))

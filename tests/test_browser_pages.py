@@ -111,16 +111,30 @@ def test_backtest_downloads_agree_with_the_api(page, server):
     assert answer.status_code == 200
 
 
+def click_square(page, chart, wanted: str) -> None:
+    """Click the first square of a heatmap whose tip fulfils a condition."""
+    at = chart.evaluate(
+        """(plot, wanted) => {
+          const is = new Function("tip", `return ${wanted}`);
+          const tips = plot.data[0].hovertext.flat(), wide = plot.data[0].hovertext[0].length;
+          const k = tips.findIndex(is), { xaxis, yaxis } = plot._fullLayout;
+          const box = plot.getBoundingClientRect();
+          return [box.x + xaxis._offset + xaxis.c2p(k % wide),
+                  box.y + yaxis._offset + yaxis.c2p(Math.floor(k / wide))];
+        }""",
+        wanted,
+    )
+    page.mouse.click(*at)
+
+
 def test_sweep_runs_and_a_cell_loads_into_the_sidebar(page, server):
     page.goto(f"{server.url}/backtest?tab=Sweep&gates=warm")
     page.get_by_role("button", name="Run the sweep").click(timeout=SLOW_MS)
     expect(page.get_by_text("Best cell", exact=True)).to_be_visible(timeout=SLOW_MS)
     chart = page.locator(".st-key-sweep_map .js-plotly-plot")
     chart.scroll_into_view_if_needed()
-    # The default pair's address would say nothing of it.
-    other = chart.evaluate("plot => plot.data[1].text.findIndex(tip => !/BTC.*ETH/.test(tip))")
-    cell = chart.locator(".scatterlayer .points path").nth(other).bounding_box()
-    page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
+    # The address would say nothing of the defaults.
+    click_square(page, chart, "!/^window 60, entry 2,/.test(tip)")
     page.wait_for_function("/window=|entry=/.test(location.search)", timeout=SLOW_MS)
 
 
@@ -164,9 +178,7 @@ def test_scanner_opens_the_pair_that_is_clicked(page, server):
     chart = page.locator(".st-key-scan_map .js-plotly-plot")
     expect(chart).to_be_visible(timeout=SLOW_MS)
     # The default pair's address would say nothing of it.
-    other = chart.evaluate("plot => plot.data[1].text.findIndex(tip => !/BTC.*ETH/.test(tip))")
-    cell = chart.locator(".scatterlayer .points path").nth(other).bounding_box()
-    page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
+    click_square(page, chart, "!/BTC.*ETH/.test(tip) && tip")
     page.wait_for_function("window.__live && window.__live.updates > 1", timeout=SLOW_MS)
     expect(page).to_have_url(re.compile("[?&][yx]="), timeout=SLOW_MS)
 

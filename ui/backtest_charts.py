@@ -14,7 +14,7 @@ from ui.theme import colors
 
 OTHER_EXITS = (Event.STOP, Event.TIMEOUT, Event.GAP, Event.END)
 HEIGHT = 380
-MOST_MARKS = 200  # of one kind
+MOST_MARKS = 110  # of one kind: closer together they could not be told apart
 
 
 def equity(result: BacktestResult, *, with_holding: bool) -> go.Figure:
@@ -107,7 +107,7 @@ def _add_marks(chart: go.Figure, result: BacktestResult, first: int, last: int) 
             (OTHER_EXITS, "x", f"{word} stop, timeout, gap, end"),
         ):
             at = np.flatnonzero(near & (side == sign) & np.isin(event, events))
-            if len(at) > MOST_MARKS:  # closer together than they could be told apart
+            if len(at) > MOST_MARKS:
                 place = (rows[at] - first) * MOST_MARKS // (last - first)
                 at = at[np.unique(place, return_index=True)[1]]
             if len(at):

@@ -1,5 +1,6 @@
 """The first tab of the Backtest page: what the rule would have earned."""
 
+from collections.abc import Hashable
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,34 @@ COUNTS = ("max_drawdown_bars", "trades")
 @guarded
 def draw(parts: Parts, study: Study, result: BacktestResult) -> None:
     """Draw the whole tab."""
+    # The figures first: they are what a moved level is watched for.
+    head = st.container()
+    about = (result.params.y, result.params.x, result.params.timeframe.value, study.span)
+    left, right = st.columns([5, 2], gap="small")
+    with left, st.container(border=True):
+        holding = st.toggle("Buy and hold of each leg beside it", key="hold")
+        chart = backtest_charts.equity(result, with_holding=holding)
+        charts.show(
+            chart,
+            key="equity",
+            alt=f"Equity of the run, ending at a net PnL of {result.metrics.net.pnl:.2f}",
+            same=about,
+        )
+    with right, st.container(border=True, height="stretch"):
+        charts.show(
+            backtest_charts.waterfall(result),
+            key="waterfall",
+            alt="Waterfall from gross to net PnL through fees, slippage and funding",
+        )
+    with head:
+        _head(result)
+    _trades(about, result)
+    with st.expander("All metrics, gross beside net"):
+        st.dataframe(_metrics_table(result), height="content", alt="All metrics of the run")
+    _downloads(parts, study, result)
+
+
+def _head(result: BacktestResult) -> None:
     ts = result.equity.ts
     st.caption(
         f"{len(ts):,} closed bars, {moment(int(ts[0]), seconds=False)} to "
@@ -35,25 +64,6 @@ def draw(parts: Parts, study: Study, result: BacktestResult) -> None:
         with st.expander(f"{many} about this result", icon=":material/stethoscope:"):
             st.markdown("\n".join(f"- {doubt}" for doubt in doubts))
     _cards(result)
-    left, right = st.columns([5, 2], gap="small")
-    with left, st.container(border=True):
-        holding = st.toggle("Buy and hold of each leg beside it", key="hold")
-        chart = backtest_charts.equity(result, with_holding=holding)
-        charts.show(
-            chart,
-            key="equity",
-            alt=f"Equity of the run, ending at a net PnL of {result.metrics.net.pnl:.2f}",
-        )
-    with right, st.container(border=True, height="stretch"):
-        charts.show(
-            backtest_charts.waterfall(result),
-            key="waterfall",
-            alt="Waterfall from gross to net PnL through fees, slippage and funding",
-        )
-    _trades(parts, result)
-    with st.expander("All metrics, gross beside net"):
-        st.dataframe(_metrics_table(result), height="content", alt="All metrics of the run")
-    _downloads(parts, study, result)
 
 
 def _cards(result: BacktestResult) -> None:
@@ -92,12 +102,12 @@ def _cards(result: BacktestResult) -> None:
 
 
 @st.fragment
-def _trades(parts: Parts, result: BacktestResult) -> None:
-    _linked_trades(result)
+def _trades(about: Hashable, result: BacktestResult) -> None:
+    _linked_trades(about, result)
 
 
 @guarded
-def _linked_trades(result: BacktestResult) -> None:
+def _linked_trades(about: Hashable, result: BacktestResult) -> None:
     """z with the marks above, the table below; a row chosen brings its trade close."""
     with st.container(border=True):
         slot = st.container()
@@ -111,6 +121,7 @@ def _linked_trades(result: BacktestResult) -> None:
                 backtest_charts.zscore(result, trade=chosen),
                 key="z_trades",
                 alt="z-score with the entries and exits of the run",
+                same=(about, chosen),
             )
 
 

@@ -101,8 +101,7 @@ def _sweep_result(parts: Parts, result: SweepResult) -> None:
             heatmap(shown, str(figure)),
             key="sweep_map",
             alt="Heatmap of the sweep over window and entry",
-            on_select=partial(_load_cell, shown),
-            selection_mode="points",
+            on_pick=partial(_load_cell, shown),
         )
     downloads.button(
         "All cells",
@@ -124,10 +123,15 @@ def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
     windows = [str(value) for value in sorted(shown["window"].unique())]
     entries = [f"{value:g}" for value in sorted(shown["entry"].unique())]
     grid = np.full((len(entries), len(windows)), np.nan)
+    tips = np.full(grid.shape, "", dtype=object)
     for row in shown.to_dict("records"):
-        value = row[figure]
-        grid[entries.index(f"{row['entry']:g}"), windows.index(str(row["window"]))] = (
-            np.nan if value is None else value
+        at = entries.index(f"{row['entry']:g}"), windows.index(str(row["window"]))
+        grid[at] = np.nan if row[figure] is None else row[figure]
+        tips[at] = (
+            f"window {row['window']}, entry {row['entry']:g}, exit {row['exit']:g}, "
+            f"stop {row['stop']:g}, {row['hedge_method']}<br>"
+            f"net Sharpe {number(row['sharpe_annual'])}, net PnL {number(row['net_pnl'])}, "
+            f"{row['trades']} trades"
         )
     signed = figure != "trades"
     chart.add_heatmap(
@@ -139,24 +143,12 @@ def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
         else [[0, color["paper"]], [1, color["neutral"]]],
         zmid=0 if signed else None,
         texttemplate="%{z:.2f}" if signed else "%{z:.0f}",
-        hoverinfo="skip",
+        hovertext=tips.tolist(),
+        hovertemplate="%{hovertext}<extra></extra>",
+        hoverongaps=False,
         showscale=False,
         xgap=2,
         ygap=2,
-    )
-    chart.add_scatter(
-        x=shown["window"].astype(str),
-        y=[f"{value:g}" for value in shown["entry"]],
-        mode="markers",
-        marker={"symbol": "square", "size": 34, "opacity": 0.01, "color": color["ink"]},
-        showlegend=False,
-        text=[
-            f"window {r['window']}, entry {r['entry']:g}, exit {r['exit']:g}, stop {r['stop']:g}, "
-            f"{r['hedge_method']}<br>net Sharpe {number(r['sharpe_annual'])}, "
-            f"net PnL {number(r['net_pnl'])}, {r['trades']} trades"
-            for r in shown.to_dict("records")
-        ],
-        hovertemplate="%{text}<extra></extra>",
     )
     chart.update_layout(hovermode="closest")
     chart.layout.xaxis.type = "category"
@@ -165,10 +157,10 @@ def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
 
 
 def _load_cell(shown: pd.DataFrame) -> None:
-    points = st.session_state["sweep_map"]["selection"]["points"]
-    if not points:
+    at = charts.picked("sweep_map")
+    if at is None:
         return
-    window, entry = str(points[0]["x"]), str(points[0]["y"])
+    window, entry = at
     cell = shown[
         (shown["window"].astype(str) == window) & (shown["entry"].map("{:g}".format) == entry)
     ]

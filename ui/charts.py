@@ -3,7 +3,7 @@
 What moves is drawn by the live component; these are drawn once per run of a page.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,28 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from model import Floats, Ints
+from ui import mounted
 from ui.theme import colors
 
 MOST_POINTS = 1500
-CONFIG = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
 MARGIN = {"l": 52, "r": 12, "t": 8, "b": 26}
 FONT = '"Source Sans", "Source Sans Pro", sans-serif'
+_STYLE = """
+.pairs-still { position: relative; width: 100%; }
+.pairs-still:fullscreen { background: var(--st-background-color); }
+.pairs-still[data-picks] .nsewdrag { cursor: pointer; }
+.ps-wide { position: absolute; top: 0; right: 0; padding: 0 6px; border: 0; border-radius: 4px;
+  font-size: 16px; line-height: 22px; opacity: 0; cursor: pointer;
+  color: var(--st-text-color); background: var(--st-secondary-background-color); }
+.pairs-still:hover .ps-wide, .ps-wide:focus-visible { opacity: 1; }
+.ps-wide:focus-visible { outline: 2px solid var(--st-primary-color); }
+.ps-failed { color: var(--st-text-color); opacity: .7; }
+.ps-failed[hidden] { display: none; }
+"""
+
+_component = mounted.declare(
+    "pairs_still", html='<div class="pairs-still" data-mount></div>', css=_STYLE
+)
 
 
 def thin(*columns: Floats, most: int = MOST_POINTS) -> Ints:
@@ -168,16 +184,41 @@ def add_level(
     )
 
 
-def show(chart: go.Figure, *, key: str, alt: str, **options: Any) -> Any:
-    """Draw a still figure at the page's width, its title above it."""
+def show(
+    chart: go.Figure,
+    *,
+    key: str,
+    alt: str,
+    same: Hashable = None,
+    on_pick: Callable[[], None] | None = None,
+) -> None:
+    """Draw a still figure at the page's width, its title above it.
+
+    Args:
+        same: what the figure is about: as long as it stays, a zoom of the user's does too.
+        on_pick: is called when a point is clicked; `picked` tells which.
+    """
     title = (chart.layout.meta or {}).get("title")
     if title:
         st.markdown(f"**{title}**")
     if chart.layout.xaxis.type is None and _has_times(chart):
         chart.layout.xaxis.type = "date"
-    return st.plotly_chart(
-        chart, key=key, alt=alt, theme=None, config=CONFIG, width="stretch", **options
-    )
+    if same is not None:
+        chart.layout.uirevision = repr(same)
+    data = {
+        **mounted.served("still"),
+        "figure": chart.to_json(validate=False),
+        "alt": alt,
+        "picks": on_pick is not None,
+    }
+    callback = {} if on_pick is None else {"on_picked_change": on_pick}
+    _component(key=key, data=data, **callback)
+
+
+def picked(key: str) -> tuple[str, str] | None:
+    """Return x and y of the point clicked in the figure `key`; for its `on_pick`."""
+    at = st.session_state[key].get("picked")
+    return None if at is None else (str(at["x"]), str(at["y"]))
 
 
 def _has_times(chart: go.Figure) -> bool:

@@ -11,7 +11,7 @@ import streamlit as st
 from model import Timeframe
 from ui import jobs
 from ui.frame import guarded
-from ui.live import prefix
+from ui.mounted import prefix
 from ui.parts import Parts
 from ui.spans import day_ms
 

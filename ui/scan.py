@@ -18,14 +18,11 @@ def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
     """q-values of all pairs; a low one is bright. The squares can be clicked."""
     color = colors()
     grid = np.full((len(symbols), len(symbols)), np.nan)
-    x, y, tips = [], [], []
+    tips = np.full(grid.shape, "", dtype=object)
     for pair in scan.pairs:
         a, b = symbols.index(pair.y), symbols.index(pair.x)
         grid[a, b] = grid[b, a] = pair.qvalue
-        for one, other in ((pair.y, pair.x), (pair.x, pair.y)):
-            x.append(other)
-            y.append(one)
-            tips.append(f"{pair.y}/{pair.x}: q {pair.qvalue:.3g}, p {pair.pvalue:.3g}")
+        tips[a, b] = tips[b, a] = f"{pair.y}/{pair.x}: q {pair.qvalue:.3g}, p {pair.pvalue:.3g}"
     chart = charts.figure(90 + 44 * len(symbols), titles=("q-value, bright = cointegrated",))
     chart.add_heatmap(
         x=symbols,
@@ -41,18 +38,11 @@ def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
         ],
         texttemplate="%{z:.2g}",
         showscale=False,
-        hoverinfo="skip",
+        hovertext=tips.tolist(),
+        hovertemplate="%{hovertext}<extra></extra>",
+        hoverongaps=False,
         xgap=2,
         ygap=2,
-    )
-    chart.add_scatter(
-        x=x,
-        y=y,
-        mode="markers",
-        marker={"symbol": "square", "size": 30, "opacity": 0.01, "color": color["ink"]},
-        text=tips,
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
     )
     chart.update_layout(hovermode="closest")
     chart.layout.xaxis.update(type="category", showgrid=False)

@@ -6,6 +6,7 @@ write those words into the link, so their part of the link is kept here.
 Rule 2: nothing here has a default or a limit of its own; both are those of `Params`.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping
@@ -63,20 +64,44 @@ def current() -> Params:
     return held
 
 
+def take_held(parts: Parts) -> bool:
+    """Take this tab's rule from what its fields hold, so that the page need not wait for them.
+
+    Returns whether there is such a rule; where not (on the first run, or with a symbol that is no
+    longer ingested) the sidebar must be drawn before the page.
+    """
+    values = _held()
+    if values is None or not {values["y"], values["x"]} <= set(parts.symbols()):
+        return False
+    # What is not valid is said beside its field; the last view that was stays meanwhile.
+    with contextlib.suppress(ConfigError):
+        st.session_state[CURRENT] = Params.parse(values)
+    return True
+
+
+def _held() -> dict[str, Any] | None:
+    """What the fields hold before they are drawn; None on the first run."""
+    state = st.session_state
+    if any(name not in state for name in Params.model_fields):
+        return None
+    values: dict[str, Any] = {name: state[name] for name in Params.model_fields}
+    return values | {"gates": tuple(gate for gate in GATES if gate in values["gates"])}
+
+
 def render(parts: Parts) -> Params:
     """Draw the sidebar and return this tab's rule."""
     _take_link(parts)
-    slots: dict[str, DeltaGenerator] = {}
+    fault = _fault(_held())
     with st.sidebar:
         top = st.empty()
-        values = _main_fields(parts, slots)
+        values = _main_fields(parts, fault)
         for title, names in SECTIONS.items():
             changed = sum(values_differ(name) for name in names)
             label = f"{title} · {changed} set" if changed else title
             with st.expander(label, key=f"_section_{title}"):
                 for name in names:
-                    values[name] = _field(name, slots)
-        params = _checked(values, slots, top)
+                    values[name] = _field(name, fault)
+        params = _checked(values, top)
         presets.render(parts, params)
     return params
 
@@ -91,13 +116,13 @@ def values_differ(name: str) -> bool:
     return bool(held != usual)
 
 
-def _main_fields(parts: Parts, slots: dict[str, DeltaGenerator]) -> dict[str, Any]:
+def _main_fields(parts: Parts, fault: ConfigError | None) -> dict[str, Any]:
     symbols = parts.symbols()
     values: dict[str, Any] = {}
-    values["y"] = _select("y", symbols, slots, default=parts.first_pair()[0])
+    values["y"] = _select("y", symbols, fault, default=parts.first_pair()[0])
     left, right = st.columns([3, 1.3], gap="xsmall", vertical_alignment="bottom")
     with left:
-        values["x"] = _select("x", symbols, slots, default=parts.first_pair()[1])
+        values["x"] = _select("x", symbols, fault, default=parts.first_pair()[1])
     right.button(
         "Swap",
         key="_swap",
@@ -115,34 +140,33 @@ def _main_fields(parts: Parts, slots: dict[str, DeltaGenerator]) -> dict[str, An
         width="stretch",
         bind="query-params",
     )
-    slots["timeframe"] = st.empty()
+    _say(fault, "timeframe")
     for name in ("window", "hedge_method"):
-        values[name] = _field(name, slots)
+        values[name] = _field(name, fault)
     for column, name in zip(st.columns(3, gap="small"), ("entry", "exit", "stop"), strict=True):
         with column:
             values[name] = _number(name)
-    for name in ("entry", "exit", "stop"):
-        slots[name] = st.empty()
+    _say(fault, "entry", "exit", "stop")
     return values
 
 
-def _field(name: str, slots: dict[str, DeltaGenerator]) -> Any:
+def _field(name: str, fault: ConfigError | None) -> Any:
     if name == "gates":
         value: Any = _gates()
     else:
         options = get_args(Params.model_fields[name].annotation)
         is_choice = bool(options) and all(isinstance(option, str) for option in options)
         if is_choice:
-            return _choice(name, options, slots)
+            return _choice(name, options, fault)
         value = _number(name)
-    slots[name] = st.empty()
+    _say(fault, name)
     return value
 
 
 def _select(
     name: str,
     options: tuple[str, ...],
-    slots: dict[str, DeltaGenerator],
+    fault: ConfigError | None,
     *,
     default: str,
 ) -> Any:
@@ -154,11 +178,11 @@ def _select(
         help=text.PARAMETERS[name],
         bind="query-params",
     )
-    slots[name] = st.empty()
+    _say(fault, name)
     return value
 
 
-def _choice(name: str, options: tuple[str, ...], slots: dict[str, DeltaGenerator]) -> Any:
+def _choice(name: str, options: tuple[str, ...], fault: ConfigError | None) -> Any:
     default = str(getattr(DEFAULTS, name))
     linked = st.query_params.get(name)
     if name not in st.session_state:
@@ -171,7 +195,7 @@ def _choice(name: str, options: tuple[str, ...], slots: dict[str, DeltaGenerator
         help=text.PARAMETERS[name],
     )
     _link(name, str(value), default)
-    slots[name] = st.empty()
+    _say(fault, name)
     return value
 
 
@@ -254,17 +278,33 @@ def _is_endless(name: str, value: str) -> bool:
         return False
 
 
-def _checked(
-    values: dict[str, Any], slots: dict[str, DeltaGenerator], top: DeltaGenerator
-) -> Params:
+def _fault(values: dict[str, Any] | None) -> ConfigError | None:
+    """Why the fields' values are no rule, to be said beside the field that is wrong."""
     try:
-        params = Params.parse(values)
+        if values is not None:
+            Params.parse(values)
     except ConfigError as error:
-        said = plain(str(error))
-        message = f":material/error: {said[0].upper()}{said[1:]}"
-        slots.get(error.field, top).error(message)
-        top.error(f"{message}  \nShown is the last view that was valid.")
+        return error
+    return None
+
+
+def _say(fault: ConfigError | None, *names: str) -> None:
+    """Say what is wrong if it is one of these fields; they have just been drawn."""
+    if fault is not None and fault.field in names:
+        st.error(_message(fault))
+
+
+def _message(fault: ConfigError) -> str:
+    said = plain(str(fault))
+    return f":material/error: {said[0].upper()}{said[1:]}"
+
+
+def _checked(values: dict[str, Any], top: DeltaGenerator) -> Params:
+    fault = _fault(values)
+    if fault is not None:
+        top.error(f"{_message(fault)}  \nShown is the last view that was valid.")
         return current()
+    params = Params.parse(values)
     notice = st.session_state.pop("_link_error", None)
     if notice:
         top.warning(notice)

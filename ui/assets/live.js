@@ -5,6 +5,7 @@ import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
 import { Decision, Position } from "./decision.js";
 import { make, setAttribute, setText } from "./element.js";
+import { loadPlotly } from "./library.js";
 import { apply, columnsOf, emptyState } from "./state.js";
 import { Strip } from "./strip.js";
 import { Tables } from "./tables.js";
@@ -18,17 +19,6 @@ const counters = (window.__live ??= {
   mounts: 0, updates: 0, fulls: 0, lastSeq: 0, latencyMs: null, latencies: [], draws: 0, drawMs: 0,
   reconnects: 0, bytes: 0, state: "connecting",
 });
-
-let plotlyScript;
-
-function loadPlotly(source) {
-  if (window.Plotly) return Promise.resolve();
-  plotlyScript ??= new Promise((resolve, reject) => {
-    document.head.append(make("script", { src: source, onload: resolve,
-      onerror: () => reject(new Error("the chart library could not be loaded")) }));
-  });
-  return plotlyScript;
-}
 
 export class LiveView {
   constructor(root, data) {
