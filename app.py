@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from streamlit.runtime.pages_manager import PagesManager
-from streamlit.watcher import polling_path_watcher
+from streamlit.watcher.polling_path_watcher import PollingPathWatcher
 
 from api.app import create_api
 from api.push import push_route
@@ -76,9 +76,10 @@ class Files(StaticFiles):
 
 # A folder named pages/ would make Streamlit run the first link after a start its old way.
 PagesManager.uses_pages_directory = False
-# It looks at its configuration files five times a second in four threads, a fifth of what one open
-# page costs. Once a second is often enough, and short enough to end with.
-polling_path_watcher._POLLING_PERIOD_SECS = 1.0  # type: ignore[misc]
+if st.get_option("server.fileWatcherType") == "none":
+    # Its configuration files are read at the start; looking at them for ever, in four threads, is
+    # of no use where no source is watched either.
+    PollingPathWatcher._schedule = lambda self: None  # type: ignore[method-assign]
 
 
 app = st.App(

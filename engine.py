@@ -2,8 +2,8 @@
 
 One thread evaluates; everybody else reads `view`, which never recomputes what the tick already
 has. Rule 1: a view is replaced by one assignment, never changed. Rule 2: the tick wakes when
-something arrived, at most four times a second. Rule 3: a failing pair is reported and the others
-run on.
+something arrived, at most four times a second; what nobody looks at is evaluated when a row closes
+and once a second. Rule 3: a failing pair is reported and the others run on.
 """
 
 import contextlib
@@ -124,6 +124,7 @@ class Engine:
         self._rows, self._clock = rows, clock
         self._entries: dict[Params, _Entry] = {}
         self._watched: Counter[Params] = Counter()
+        self._followed: Counter[Params] = Counter()
         self._subscribers: list[Callable[[], None]] = []
         self._compute = threading.RLock()
         self._arrived, self._stopping = threading.Event(), threading.Event()
@@ -160,17 +161,23 @@ class Engine:
         self.wake()
 
     @contextlib.contextmanager
-    def watch(self, params: Params) -> Iterator[None]:
-        """Keep `params` evaluated at every tick while the context is open."""
+    def watch(self, params: Params, *, each_tick: bool = True) -> Iterator[None]:
+        """Keep `params` evaluated while the context is open.
+
+        Args:
+            each_tick: else when a row closes and once a second, as the running rule is anyway.
+        """
         require_legs(params, self.source.book.symbols)
         with self._compute:
-            self._watched[params] += 1
+            counts = self._watched if each_tick else self._followed
+            counts[params] += 1
         try:
             yield
         finally:
             with self._compute:
-                self._watched[params] -= 1
-                self._watched += Counter()
+                counts[params] -= 1
+                if not counts[params]:
+                    del counts[params]
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` on the tick thread after each tick; returns the way to stop it."""
@@ -199,6 +206,15 @@ class Engine:
             self._forget_unused()
         return view
 
+    def newest(self, params: Params) -> PairView:
+        """Return the newest evaluation held of what is watched, a second old at most.
+
+        Raises:
+            ConfigError: a leg is not ingested.
+        """
+        entry = self._entries.get(params)
+        return entry.view if entry is not None and entry.view is not None else self.view(params)
+
     @property
     def is_ready(self) -> bool:
         """Whether views hold numbers; before the kernels are compiled they hold prices only."""
@@ -206,7 +222,7 @@ class Engine:
 
     def views(self) -> list[PairView]:
         """The newest evaluations of everything watched, the running rule first."""
-        wanted = [self.rule, *(params for params in list(self._watched) if params != self.rule)]
+        wanted = dict.fromkeys((self.rule, *list(self._watched), *list(self._followed)))
         entries = [self._entries.get(params) for params in wanted]
         return [entry.view for entry in entries if entry is not None and entry.view is not None]
 
@@ -245,9 +261,10 @@ class Engine:
     def _tick(self) -> None:
         failed: Exception | None = None
         status = self.source.status()
-        for params in {self.rule, *list(self._watched)}:
+        for params in {self.rule, *list(self._watched), *list(self._followed)}:
             try:
-                self._evaluate(params, status)
+                if params in self._watched or self._is_due(params):
+                    self._evaluate(params, status)
             except Exception as error:  # one bad pair must not stop the others
                 failed = error
         self._forget_unused()
@@ -255,6 +272,12 @@ class Engine:
             callback()
         if failed is not None:
             raise failed
+
+    def _is_due(self, params: Params) -> bool:
+        entry = self._entries.get(params)
+        if entry is None or self._clock() - entry.evaluated_s >= IDLE_INTERVAL_S:
+            return True
+        return entry.closed != self._closed(params)
 
     def _evaluate(self, params: Params, status: Mapping[str, Any] | None = None) -> PairView:
         with self._compute:
@@ -358,7 +381,9 @@ class Engine:
             spare = [
                 params
                 for params in self._entries
-                if params != self.rule and params not in self._watched
+                if params != self.rule
+                and params not in self._watched
+                and params not in self._followed
             ]
             spare.sort(key=lambda params: self._entries[params].used_s, reverse=True)
             for rank, params in enumerate(spare):

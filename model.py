@@ -237,8 +237,8 @@ class Bars:
     def __len__(self) -> int:
         return len(self.ts)
 
-    def only(self, rows: Flags | NDArray[np.integer]) -> "Bars":
-        """Return some of the bars: a mask of length n, or their places in order."""
+    def only(self, rows: Flags | NDArray[np.integer] | slice) -> "Bars":
+        """Return some of the bars: a mask of length n, their places in order, or a slice."""
         columns = [getattr(self, name)[rows] for name in self.__slots__[2:]]
         for column in columns:
             column.flags.writeable = False

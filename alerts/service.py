@@ -27,7 +27,7 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 RECENT = 50
-MOST_RULES = 200  # each may need a pair of its own evaluated at every tick
+MOST_RULES = 200  # each may need a pair of its own evaluated
 SAVE_EVERY_S = 60.0
 # An event of a row that closed while the process was down is listed, but nobody is woken for it.
 OLDEST_TOLD_MS = 600_000
@@ -55,7 +55,7 @@ class AlertService:
         self._store, self._notifier, self._engine, self._clock = store, notifier, engine, clock
         self._lock, self._editing = threading.RLock(), threading.Lock()
         self._entries: dict[int, Entry] = {}
-        self._watched: dict[Params, ExitStack] = {}
+        self._watched: dict[tuple[Params, bool], ExitStack] = {}
         self._recent_lock = threading.Lock()
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
         self._is_loaded = False
@@ -85,7 +85,12 @@ class AlertService:
             self._begin_seeding()
             self._resolve_followers()
             wanted = {entry.id: self._params_of(entry.rule) for entry in self._enabled()}
-            self._watch_only(set(wanted.values()))
+            self._watch_only(
+                {
+                    (wanted[entry.id], entry.rule.evaluate_on == "update")
+                    for entry in self._enabled()
+                }
+            )
             for entry in self._enabled():
                 self._show(entry, wanted[entry.id])
 
@@ -97,20 +102,20 @@ class AlertService:
         legs = {"y": rule.y, "x": rule.x, "timeframe": rule.timeframe}
         return running.model_copy(update=legs)
 
-    def _watch_only(self, wanted: set[Params]) -> None:
-        for params in set(self._watched) - wanted:
-            self._watched.pop(params).close()
-        for params in wanted - set(self._watched):
+    def _watch_only(self, wanted: set[tuple[Params, bool]]) -> None:
+        for watch in set(self._watched) - wanted:
+            self._watched.pop(watch).close()
+        for params, each_tick in wanted - set(self._watched):
             stack = ExitStack()
             try:
-                stack.enter_context(self._engine.watch(params))
+                stack.enter_context(self._engine.watch(params, each_tick=each_tick))
             except ConfigError:
                 continue  # said by `_show`, and tried again at the next tick
-            self._watched[params] = stack
+            self._watched[params, each_tick] = stack
 
     def _show(self, entry: Entry, params: Params) -> None:
         try:
-            view = self._engine.view(params)
+            view = self._engine.newest(params)
         except PairsError as error:
             entry.problem = str(error)
             return

@@ -81,16 +81,17 @@ def settle(rows: BarRows, gaps: Sequence[Gap], *, closed_ms: int) -> Bars:
         of volume 0. Buckets about which nothing is known are absent.
     """
     tf_ms = rows.timeframe.ms
-    order = np.argsort(rows.ts, kind="stable")
-    rows = _take(rows, order)
+    is_simple = bool((np.diff(rows.ts) > 0).all())  # in order, and one source a bucket
+    if not is_simple:
+        rows = _take(rows, np.argsort(rows.ts, kind="stable"))
     quality = rows.quality.copy()
     own = quality <= Quality.BACKFILLED
-    in_doubt = overlaps(rows.ts, tf_ms, gaps)
-    quality[own & in_doubt] = Quality.PARTIAL
-    order = np.lexsort((quality, rows.ts))
-    ts = rows.ts[order]
-    best = order[np.concatenate(([True], ts[1:] != ts[:-1]))] if len(ts) else order
-    rows, quality, own = _take(rows, best), quality[best], own[best]
+    quality[own & overlaps(rows.ts, tf_ms, gaps)] = Quality.PARTIAL
+    if not is_simple:
+        order = np.lexsort((quality, rows.ts))
+        ts = rows.ts[order]
+        best = order[np.concatenate(([True], ts[1:] != ts[:-1]))]
+        rows, quality, own = _take(rows, best), quality[best], own[best]
     quality[~own & (rows.volume == 0)] = Quality.CARRIED
     closed = ~own | (rows.ts + tf_ms <= closed_ms)
     return _with_carried(rows, quality, closed, gaps, closed_ms)
@@ -130,6 +131,12 @@ def _with_carried(
     closed_ms: int,
 ) -> Bars:
     ts, source = _carried(rows.ts, quality, rows.timeframe.ms, gaps, closed_ms)
+    if not len(ts):
+        names = ("ts", "open", "high", "low", "close", "volume", "quote_volume", "trades")
+        shown = [*(getattr(rows, name).view() for name in names), quality, closed]
+        for part in shown:
+            part.flags.writeable = False
+        return Bars(rows.symbol, rows.timeframe, *shown)
     close = rows.close[source]
     zero = np.zeros(len(ts))
     order = np.argsort(np.concatenate((rows.ts, ts)), kind="stable")
@@ -286,9 +293,9 @@ class BarBook:
         """
         bars = self._settled(symbol, timeframe, limit + 1)
         bars = self._rebuilt(bars)
-        keep = np.ones(len(bars), dtype=np.bool_) if include_open else bars.closed
-        index = np.flatnonzero(keep)[-limit:]
-        return bars.only(index)
+        return bars.only(
+            slice(-limit, None) if include_open else np.flatnonzero(bars.closed)[-limit:]
+        )
 
     def _settled(self, symbol: str, timeframe: Timeframe, limit: int) -> Bars:
         with self._lock:

@@ -104,20 +104,20 @@ class Ring:
         count = 0 if newest == _ABSENT else min(limit, self.capacity)
         ts = newest - np.arange(count - 1, -1, -1, dtype=np.int64) * tf_ms
         slots = (ts // tf_ms) % self.capacity
-        floats, ints, quality = [], [], []
-        for layer in (self._own, self._given):
-            held = slots[layer.ints[slots, 0] == ts]
-            floats.append(layer.floats[held])
-            ints.append(layer.ints[held])
-            quality.append(layer.quality[held])
-        f, i, q = np.concatenate(floats), np.concatenate(ints), np.concatenate(quality)
-        order = np.argsort(i[:, 0], kind="stable")
-        f, i = f[order], i[order]
+        held = [(layer, slots[layer.ints[slots, 0] == ts]) for layer in (self._own, self._given)]
+        # Mostly one source follows the other: then there is nothing to sort.
+        held.sort(key=lambda pair: int(pair[0].ints[pair[1][0], 0]) if len(pair[1]) else 0)
+        f = np.concatenate([layer.floats[at] for layer, at in held])
+        i = np.concatenate([layer.ints[at] for layer, at in held])
+        q = np.concatenate([layer.quality[at] for layer, at in held])
+        if (np.diff(i[:, 0]) <= 0).any():
+            order = np.argsort(i[:, 0], kind="stable")
+            f, i, q = f[order], i[order], q[order]
         return BarRows(
             self.symbol,
             self.timeframe,
             *(i[:, 0], f[:, 0], f[:, 1], f[:, 2], f[:, 3], f[:, 4], f[:, 5]),
-            *(i[:, 1], i[:, 2], i[:, 3], q[order]),
+            *(i[:, 1], i[:, 2], i[:, 3], q),
         )
 
     def _slot(self, ts: int) -> int | None:

@@ -12,41 +12,17 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from analytics.rule import machine_marks
 from analytics.snapshot import snapshot_json
-from api.columns import quality_names
-from api.pieces import Log, Piece, Rows, SeqSource
+from api.pieces import Log, Piece, SeqSource
 from api.ports import GetServices, Services, View
 from api.responses import encode
-from model import Bars, Floats, Ints, Snapshot, Trade
+from api.rows import SeriesRows
+from model import Bars, Snapshot, Trade
 from params import Params
 
-COLUMNS = (
-    "price_y",
-    "price_x",
-    "alpha",
-    "beta",
-    "beta_se",
-    "spread",
-    "mean",
-    "sd",
-    "zscore",
-    "correlation",
-    "beta_ols",
-    "beta_kalman",
-    "beta_kalman_se",
-    "closed",
-    "quality",
-)
-# Column of the message → column of the series, where the names differ.
-SOURCES = {"beta_se": "beta_kalman_se"}
-# Of a column's largest value. Sums over a sliding window differ in their last digits with every new
-# row: no news, and at 1s all rows again each second.
-SAME = 1e-9
 MAX_TICKS = 200
 MAX_EVENTS = 50
 MAX_SEQS = 5000
@@ -66,8 +42,7 @@ class Channel:
         self._get_services, self._seqs = get_services, seqs
         self._lock = threading.Lock()
         self._own: deque[int] = deque(maxlen=MAX_SEQS)
-        self._full_since = 0
-        self._rows: Rows | None = None
+        self._rows = SeriesRows(limit)
         self._status: dict[str, Any] = {}
         self._status_changed, self._status_ms = 0, 0
         self._snapshot, self._moving, self._marks = Piece(), Piece(), Piece()
@@ -98,7 +73,7 @@ class Channel:
         status = self._status_of(services, view.status)
         seq = self._seqs.next()
         with self._lock:
-            is_new = self._take_rows(view, seq)
+            is_new = self._rows.put(view.series, seq)
             is_new |= self._take_snapshot(view.snapshot, seq)
             is_new |= self._take_marks(services, view, seq)
             is_new |= self._take_market(services, view, seq)
@@ -112,12 +87,12 @@ class Channel:
     def knows(self, seq: int) -> bool:
         """Whether `seq` was given out by this channel and can still be resumed."""
         with self._lock:
-            return seq in self._own and seq >= self._full_since
+            return seq in self._own and seq >= self._rows.full_since
 
     def message_after(self, seq: int) -> tuple[int, str]:
         """Return the newest seq and the message that brings a client at `seq` there."""
         with self._lock:
-            key = seq if seq in self._own and seq >= self._full_since else 0
+            key = seq if seq in self._own and seq >= self._rows.full_since else 0
             text = self._encoded.get(key)
             if text is None:
                 body = self._delta(key) if key else self._full()
@@ -155,32 +130,6 @@ class Channel:
         if is_news or status["server_ms"] - self._status_ms >= STATUS_EVERY_MS:
             self._status_changed, self._status_ms = seq, status["server_ms"]
         return is_news
-
-    def _take_rows(self, view: View, seq: int) -> bool:
-        series = view.series
-        new = {"ts": series.ts[-self.limit :]}
-        for name in COLUMNS:
-            column = getattr(series, SOURCES.get(name, name), None)
-            if column is None:
-                column = np.full(len(series.ts), np.nan)
-            new[name] = column[-self.limit :]
-        old, changed = self._rows, np.full(len(new["ts"]), seq, dtype=np.int64)
-        if old is not None and len(old.changed) and len(changed):
-            first = np.searchsorted(old.columns["ts"], new["ts"][0])
-            kept = old.columns["ts"][first:]
-            at = np.searchsorted(new["ts"], kept)
-            inside = at < len(changed)
-            if not inside.all() or (new["ts"][at] != kept).any() or not len(kept):
-                self._full_since = seq
-            else:
-                same = _same(old.columns, first, new, at)
-                changed[at[same]] = old.changed[first:][same]
-                new = _keep(old.columns, first, new, at, same)
-        elif old is not None and len(old.changed) != len(changed):
-            self._full_since = seq
-        self._rows = Rows(new, changed)
-        is_gone = old is not None and bool((old.columns["ts"][:1] != new["ts"][:1]).any())
-        return bool((changed == seq).any()) or self._full_since == seq or is_gone
 
     def _take_marks(self, services: Services, view: View, seq: int) -> bool:
         closed = view.series.ts[view.series.closed]
@@ -222,16 +171,16 @@ class Channel:
 
     def _full(self) -> dict[str, Any]:
         body = {"type": "full", "seq": self.seq, "params": self.params.as_dict()}
-        return body | self._parts_after(0) | {"series": self._series_after(0)}
+        return body | self._parts_after(0) | {"series": self._rows.after(0)}
 
     def _delta(self, seq: int) -> dict[str, Any]:
         body: dict[str, Any] = {"type": "delta", "seq": self.seq}
         body |= {name: part for name, part in self._parts_after(seq).items() if part}
-        series = self._series_after(seq)
+        series = self._rows.after(seq)
         if series["ts"].size:
             body["series"] = series
-        if self._rows is not None and self._rows.columns["ts"].size:
-            body["gone"] = int(self._rows.columns["ts"][0])
+        if self._rows.ts.size:
+            body["gone"] = int(self._rows.ts[0])
         return body
 
     def _parts_after(self, seq: int) -> dict[str, Any]:
@@ -257,44 +206,6 @@ class Channel:
         parts["ticks"] = {symbol: found for symbol, found in ticks.items() if found or not seq}
         parts["events"] = self._events.after(seq)[::-1]
         return parts
-
-    def _series_after(self, seq: int) -> dict[str, Any]:
-        if self._rows is None:
-            return {"ts": np.empty(0, dtype=np.int64)}
-        fresh = np.flatnonzero(self._rows.changed > seq)
-        start = int(fresh[0]) if len(fresh) else len(self._rows.changed)
-        columns = {name: column[start:] for name, column in self._rows.columns.items()}
-        if columns:
-            columns["quality"] = quality_names(columns["quality"])
-        return columns
-
-
-def _same(old: Mapping[str, Any], first: np.intp, new: Mapping[str, Any], at: Ints) -> Any:
-    same = np.ones(len(at), dtype=np.bool_)
-    for name in COLUMNS:
-        before, after = old[name][first:], new[name][at]
-        equal = before == after
-        if before.dtype.kind == "f":
-            equal |= np.isnan(before) & np.isnan(after)
-            equal |= np.abs(after - before) <= SAME * _size(before)
-        same &= equal
-    return same
-
-
-def _size(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.abs(known).max()) if len(known) else 0.0
-
-
-def _keep(
-    old: Mapping[str, Any], first: np.intp, new: dict[str, Any], at: Ints, same: NDArray[np.bool_]
-) -> dict[str, Any]:
-    # What the clients hold stays what later rows are compared with, so that no drift adds up.
-    kept = dict(new)
-    for name in COLUMNS:
-        kept[name] = new[name].copy()
-        kept[name][at[same]] = old[name][first:][same]
-    return kept
 
 
 def _tick_key(tick: Trade) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.responses import encode
-from model import Ints
 
 
 class SeqSource:
@@ -27,14 +26,6 @@ class SeqSource:
         with self._lock:
             self._last = max(self._last + 1, int(self._clock() * 1000))
             return self._last
-
-
-@dataclass(slots=True)
-class Rows:
-    """Series columns by name, `ts` among them, and the seq at which each row last changed."""
-
-    columns: dict[str, Any]
-    changed: Ints
 
 
 @dataclass(slots=True)

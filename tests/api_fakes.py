@@ -180,8 +180,11 @@ class FakeEngine:
         view.bars = tuple(self.bars(leg, params.timeframe, limit=100) for leg in legs)
         return view
 
+    def newest(self, params):
+        return self.view(params)
+
     @contextlib.contextmanager
-    def watch(self, params):
+    def watch(self, params, *, each_tick=True):
         self.watched[params] += 1
         try:
             yield

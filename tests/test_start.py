@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from streamlit.watcher import polling_path_watcher
+from streamlit.watcher.polling_path_watcher import PollingPathWatcher
 
 ROOT = Path(__file__).parent.parent
 
@@ -118,16 +119,17 @@ def test_listening_beyond_this_machine_without_a_token_is_refused(tmp_path):
     assert "PAIRS_API_TOKEN" in done.stderr
 
 
-def test_streamlit_still_waits_as_long_as_we_tell_it_between_looks_at_its_files(monkeypatch):
-    """app.py makes it look less often; the name is Streamlit's own and may go."""
-    waits = []
-    monkeypatch.setattr(polling_path_watcher, "_POLLING_PERIOD_SECS", 1.0)
+def test_streamlit_still_ends_a_watch_that_is_not_scheduled_again(monkeypatch):
+    """app.py ends its looks at the configuration files so; the names are its own and may go."""
+    tasks, waits = [], []
+    watcher = PollingPathWatcher
     monkeypatch.setattr(polling_path_watcher.time, "sleep", waits.append)
-    watcher = polling_path_watcher.PollingPathWatcher
-    monkeypatch.setattr(watcher, "_executor", SimpleNamespace(submit=lambda task: task()))
-    monkeypatch.setattr(watcher, "_check_if_path_changed", lambda _: None)
+    monkeypatch.setattr(watcher, "_executor", SimpleNamespace(submit=tasks.append))
     watcher(__file__, print)
-    assert waits == [1.0]
+    assert len(tasks) == 1
+    monkeypatch.setattr(watcher, "_schedule", lambda _: None)
+    tasks.pop()()
+    assert (len(tasks), len(waits)) == (0, 1)
 
 
 @pytest.mark.slow
