@@ -217,6 +217,56 @@ def test_long_work_of_the_backtest_page_ends_in_a_figure(page, server, tab, star
     settled(page)
 
 
+def test_chart_of_a_backtest_is_changed_in_place_and_keeps_its_zoom(page, server):
+    page.goto(f"{server.url}/backtest?gates=warm")
+    chart = page.locator(".st-key-equity .js-plotly-plot")
+    expect(chart.locator("path.js-line").first).to_be_visible(timeout=SLOW_MS)
+    settled(page)
+    range_of = "plot => plot._fullLayout.xaxis.range.map(String)"
+    net = "plot => plot.querySelectorAll('path.js-line')[1].getAttribute('d')"
+    whole = chart.evaluate(range_of)
+    chart.evaluate("plot => { plot.isTheSame = true; }")
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 120)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 125, steps=5)
+    page.mouse.up()
+    page.wait_for_function(
+        "whole => String(document.querySelector('.st-key-equity .js-plotly-plot')"
+        "._fullLayout.xaxis.range) !== String(whole)",
+        arg=whole,
+    )
+    near, before = chart.evaluate(range_of), chart.evaluate(net)
+    entry = page.get_by_role("spinbutton", name="Entry |z|")
+    entry.fill("1.5")
+    entry.press("Enter")
+    page.wait_for_function(
+        "before => document.querySelectorAll('.st-key-equity path.js-line')[1]"
+        ".getAttribute('d') !== before",
+        arg=before,
+        timeout=SLOW_MS,
+    )
+    assert chart.evaluate("plot => plot.isTheSame") is True
+    assert chart.evaluate(range_of) == near
+    page.locator(".st-key-equity .ps-wide").click()
+    page.wait_for_function("document.fullscreenElement?.classList.contains('pairs-still')")
+    page.wait_for_function(
+        "document.querySelector('.st-key-equity .js-plotly-plot')._fullLayout.height > 1000"
+    )
+    page.keyboard.press("Escape")
+    page.evaluate("document.fullscreenElement && document.exitFullscreen()")
+    page.wait_for_function(
+        "document.querySelector('.st-key-equity .js-plotly-plot')._fullLayout.height < 500"
+    )
+    page.get_by_test_id("stButtonGroup").get_by_text("1,000", exact=True).click()
+    page.wait_for_function(
+        "near => String(document.querySelector('.st-key-equity .js-plotly-plot')"
+        "._fullLayout.xaxis.range) !== String(near)",
+        arg=near,
+        timeout=SLOW_MS,
+    )
+
+
 def test_bars_used_by_the_backtest_are_bars(page, server):
     page.goto(f"{server.url}/backtest")
     expect(button(page, "Bars used")).to_be_visible(timeout=SLOW_MS)
