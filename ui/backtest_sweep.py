@@ -93,8 +93,8 @@ def _sweep_result(parts: Parts, result: SweepResult) -> None:
         )  # fmt: skip
         table = pd.DataFrame(result.rows())
         st.caption(
-            "Each square is the best exit, stop and method for its window and entry. Click one to "
-            "load it into the sidebar."
+            "Each square is the best exit, stop and method for its window and entry. An empty one "
+            "made too few trades for the figure. Click one to load it into the sidebar."
         )
         shown = _best_per_square(table, "sharpe_annual")
         charts.show(
@@ -145,14 +145,13 @@ def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
         texttemplate="%{z:.2f}" if signed else "%{z:.0f}",
         hovertext=tips.tolist(),
         hovertemplate="%{hovertext}<extra></extra>",
-        hoverongaps=False,
         showscale=False,
         xgap=2,
         ygap=2,
     )
     chart.update_layout(hovermode="closest")
-    chart.layout.xaxis.type = "category"
-    chart.layout.yaxis.type = "category"
+    chart.layout.xaxis.update(type="category", showgrid=False)
+    chart.layout.yaxis.update(type="category", showgrid=False)
     return chart
 
 

@@ -15,7 +15,7 @@ GOOD_Q = 0.05
 
 
 def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
-    """q-values of all pairs; a low one is bright. The squares can be clicked."""
+    """q-values of all pairs; a low one is blue. The squares can be clicked."""
     color = colors()
     grid = np.full((len(symbols), len(symbols)), np.nan)
     tips = np.full(grid.shape, "", dtype=object)
@@ -23,7 +23,7 @@ def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
         a, b = symbols.index(pair.y), symbols.index(pair.x)
         grid[a, b] = grid[b, a] = pair.qvalue
         tips[a, b] = tips[b, a] = f"{pair.y}/{pair.x}: q {pair.qvalue:.3g}, p {pair.pvalue:.3g}"
-    chart = charts.figure(90 + 44 * len(symbols), titles=("q-value, bright = cointegrated",))
+    chart = charts.figure(90 + 44 * len(symbols), titles=("q-value, blue = cointegrated",))
     chart.add_heatmap(
         x=symbols,
         y=symbols,

@@ -13,8 +13,10 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** A line never begins with the unit of a number. */
-const whole = (text) => text.replace(/(\d) (%|bps?|bars)(?![\w%])/g, "$1\u00a0$2");
+/** No line begins with a number's unit or ends within "64–79 %"; a minus is a real minus. */
+const whole = (text) => text.replace(/(\d) (%|bps?|bars)(?![\w%])/g, "$1\u00a0$2")
+  .replace(/(^|[\s(])-(?=\d)/g, "$1\u2212")
+  .replace(/(\d)–(?=\d)/g, "$1–\u2060");
 
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);

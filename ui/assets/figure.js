@@ -216,7 +216,11 @@ export function figure(ctx) {
     panel.domain = [Math.max(0, top - size), top];
     top -= size + GAP;
     const head = TITLE_PX / (size * (ctx.height - MARGIN.t - MARGIN.b));
-    panel.range = extent(panel.columns, ctx.from, ctx.to, Math.min(0.4, head), panel.include);
+    const seen = (also) => extent(panel.columns, ctx.from, ctx.to, Math.min(0.4, head),
+      [...(panel.include ?? []), ...also]);
+    const [low, high] = seen([]);
+    // A level that just shows must not cross the panel's title.
+    panel.range = seen((panel.levels ?? []).map(([level]) => level).filter((level) => level > low && level < high));
     const axis = axisName(k, "y");
     layout[axisName(k, "yaxis")] = {
       domain: panel.domain, range: panel.range, side: "right", fixedrange: true, anchor: "x",
