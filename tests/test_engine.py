@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine import MOST_UNWATCHED, Engine
-from model import Bar, Batch, ConfigError, Quality, Timeframe
+from model import Bar, Batch, ConfigError, Quality, Timeframe, Trade
 from params import Params
 from tests.engine_venue import T0, Venue
 
@@ -42,7 +42,7 @@ def ticked(engine: Engine) -> Callable[[], None]:
 def test_view_is_the_same_object_until_something_arrives(engine, venue):
     first = engine.view(Params())
     assert engine.view(Params()) is first
-    venue.now_ms += 250
+    venue.now_ms += 350
     engine.wake()
     assert engine.view(Params()).seq > first.seq
 
@@ -97,6 +97,33 @@ def test_tick_evaluates_what_is_watched_and_stops_when_nobody_watches(engine, ve
         assert [view.params for view in engine.views()] == [Params(), other]
     wait()
     assert [view.params for view in engine.views()] == [Params()]
+
+
+def test_what_nobody_looks_at_is_evaluated_when_a_row_closes_and_once_a_second(engine, venue):
+    shown, followed = Params(window=30), Params(window=40)
+    seqs = {}
+
+    def evaluated(after_ms):
+        venue.now_ms += after_ms
+        at, legs = venue.now_ms, ("BTCUSDT", "ETHUSDT")
+        trades = [Trade(leg, at, 100.0, 1.0, at, False) for leg in legs]
+        venue.book.apply(Batch(trades, closed_ms=dict.fromkeys(legs, at)))
+        engine.wake()
+        engine._tick()
+        views = {view.params: view.seq for view in engine.views()}
+        new = {params for params, seq in views.items() if seqs.get(params) != seq}
+        seqs.update(views)
+        return new
+
+    with engine.watch(shown), engine.watch(followed, each_tick=False):
+        assert evaluated(100) == {Params(), shown, followed}
+        assert evaluated(300) == {shown}
+        assert evaluated(300) == {shown}
+        assert engine.newest(followed).seq == seqs[followed]
+        assert evaluated(400) == {Params(), shown, followed}
+        assert evaluated(59_800 - venue.now_ms % 60_000) == {Params(), shown, followed}
+        assert evaluated(300) == {Params(), shown, followed}  # a minute has closed
+        assert evaluated(300) == {shown}
 
 
 def test_running_rule_is_in_force_at_the_next_tick(engine):
@@ -180,7 +207,7 @@ def test_a_new_funding_rate_counts_at_the_next_tick_though_no_bar_closed(engine,
         symbol: (np.array([T0 + i * 60_000 + 3 for i in range(400)]), np.full(400, rate))
         for symbol, rate in (("BTCUSDT", 2e-2), ("ETHUSDT", 1e-4))
     }
-    venue.now_ms += 250
+    venue.now_ms += 350
     engine.wake()
     after = engine.view(rule).snapshot
     assert after.ts == before.ts

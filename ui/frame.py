@@ -27,6 +27,7 @@ FEED_COLORS = {"live": "green", "connecting": "orange", "backfilling": "orange"}
 # The only corrections of Streamlit's own looks: a desk has no room for five rem of margin, the five
 # timeframes belong on one line, and a chosen option in blue on blue could not be read.
 DENSE = """<style>
+[data-stale="true"] { opacity: 1 !important; transition: none !important; }
 [data-testid="stMainBlockContainer"] { padding-inline: clamp(0.75rem, 2vw, 2rem); }
 [data-testid="stHeader"] { pointer-events: none; background: transparent; height: 2.25rem; }
 [data-testid="stHeader"] * { pointer-events: auto; }
