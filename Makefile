@@ -1,7 +1,7 @@
 # The commands of this project. `make check` is the gate before every commit.
 PYTHON ?= python
 
-.PHONY: help install run style types test check slow browser postgres all bench soak map lock licences audit \
+.PHONY: help install run style types test check slow browser postgres all bounds bench soak map lock licences audit \
   clean
 
 help:
@@ -36,6 +36,9 @@ postgres: ## tests against a PostgreSQL server
 
 all: style types ## everything CI runs but the installation
 	$(PYTHON) -m pytest -m "not soak"
+
+bounds: ## the kernels' tests with every index checked
+	bash .ci/bounds
 
 bench: ## side-by-side measurements, written to benchmarks/RESULTS.md
 	$(PYTHON) -m benchmarks
