@@ -246,16 +246,26 @@ def _latency(lags: list[int]) -> None:
         st.caption("No lag was measured yet.")
         return
     low, high = np.percentile(seen, [50, 95])
-    counts, _ = np.histogram(seen, bins=20, range=(0, max(100.0, 1.2 * float(high))))
-    st.metric(
-        "Lag, exchange to here",
-        f"{low:.0f} ms",
-        f"95 %: {high:.0f} ms",
-        delta_color="off",
-        delta_arrow="off",
-        chart_data=counts.tolist(),
-        chart_type="bar",
-        border=True,
-        height="stretch",
-        help="Median and distribution (0 to the right) since this page was opened.",
-    )
+    counts, edges = np.histogram(seen, bins=20, range=(0, max(100.0, 1.2 * float(high))))
+    with st.container(border=True):
+        st.metric(
+            "Lag, exchange to here",
+            f"{low:.0f} ms",
+            f"95 %: {high:.0f} ms",
+            delta_color="off",
+            delta_arrow="off",
+            help="Median and distribution since this page was opened.",
+        )
+        chart = charts.figure(110)
+        chart.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            marker={"color": colors()["neutral"]},
+            hovertemplate="%{x:.0f} ms: %{y}<extra></extra>",
+        )
+        chart.update_layout(hovermode="closest", showlegend=False, bargap=0.1)
+        chart.layout.margin.update(l=6, r=6)
+        chart.layout.xaxis.update(type="linear", nticks=4, tickangle=0, showgrid=False)
+        chart.layout.xaxis.update(ticksuffix=" ms", showticksuffix="last", range=[0, edges[-1]])
+        chart.layout.yaxis.update(showticklabels=False, showgrid=False)
+        charts.show(chart, key="lag", alt="Distribution of the lag since this page was opened")

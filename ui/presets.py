@@ -17,8 +17,14 @@ MAX_PRESETS = 50
 Saved = dict[str, dict[str, Any]]
 
 
-def render(parts: Parts, params: Params) -> None:
-    """Draw the buttons under the fields."""
+def render(parts: Parts, params: Params, newest: Callable[[], Params]) -> None:
+    """Draw the buttons under the fields.
+
+    Args:
+        params: this tab's rule as drawn.
+        newest: gives it as the fields hold it when a button is pressed, which may be sooner after
+            a change than the page is drawn again.
+    """
     differs = parts.rule_differences(params)
     st.button(
         "Use for alerts and paper trading",
@@ -27,7 +33,7 @@ def render(parts: Parts, params: Params) -> None:
         disabled=not differs,
         width="stretch",
         on_click=_use,
-        args=(parts, params),
+        args=(parts, newest),
         help="Make this the running rule: kept in the database, in force from the next update on.",
     )
     if differs:
@@ -37,7 +43,7 @@ def render(parts: Parts, params: Params) -> None:
         st.caption("This is the running rule.")
     with st.popover("Presets", icon=":material/bookmark:", width="stretch"):
         _choose(parts)
-        _save(parts, params)
+        _save(parts, newest)
     st.button(
         "Reset to defaults",
         key="_reset",
@@ -70,19 +76,18 @@ def _choose(parts: Parts) -> None:
     saved = _stored(parts)
     name = st.selectbox("Preset", [RUNNING, *sorted(saved)], key="_preset")
     load, drop = st.columns(2)
-    values = parts.rule.as_dict() if name == RUNNING else saved.get(str(name), {})
-    load.button("Load", key="_preset_load", width="stretch", on_click=_load, args=(parts, values))
+    load.button("Load", key="_preset_load", width="stretch", on_click=_load, args=(parts,))
     drop.button(
         "Delete",
         key="_preset_delete",
         width="stretch",
         disabled=name == RUNNING,
         on_click=_delete,
-        args=(parts, str(name)),
+        args=(parts,),
     )
 
 
-def _save(parts: Parts, params: Params) -> None:
+def _save(parts: Parts, newest: Callable[[], Params]) -> None:
     name = st.text_input("Save this view as", key="_preset_name", max_chars=40)
     st.button(
         "Save",
@@ -90,11 +95,16 @@ def _save(parts: Parts, params: Params) -> None:
         width="stretch",
         disabled=not name.strip(),
         on_click=_keep,
-        args=(parts, name.strip(), params),
+        args=(parts, newest),
     )
 
 
-def _load(parts: Parts, values: dict[str, Any]) -> None:
+def _load(parts: Parts) -> None:
+    name = str(st.session_state["_preset"])
+    values = parts.rule.as_dict() if name == RUNNING else _stored(parts).get(name)
+    if values is None:
+        st.toast(f"“{plain(name)}” is no longer there.", icon=":material/error:")
+        return
     try:
         params = Params.parse(values)
         parts.check(params)
@@ -104,14 +114,20 @@ def _load(parts: Parts, values: dict[str, Any]) -> None:
     put(params.as_dict())
 
 
-def _keep(parts: Parts, name: str, params: Params) -> None:
+def _keep(parts: Parts, newest: Callable[[], Params]) -> None:
+    name, params = str(st.session_state["_preset_name"]).strip(), newest()
+    if not name:
+        return
+
     def kept(saved: Saved) -> Saved:
         return {**saved, name: params.as_dict()}
 
     _rewrite(parts, kept, f"Saved as “{plain(name)}”.")
 
 
-def _delete(parts: Parts, name: str) -> None:
+def _delete(parts: Parts) -> None:
+    name = str(st.session_state["_preset"])
+
     def rest(saved: Saved) -> Saved:
         return {key: value for key, value in saved.items() if key != name}
 
@@ -133,9 +149,9 @@ def _rewrite(parts: Parts, change: Callable[[Saved], Saved], done: str) -> None:
     st.toast(done, icon=":material/check:")
 
 
-def _use(parts: Parts, params: Params) -> None:
+def _use(parts: Parts, newest: Callable[[], Params]) -> None:
     try:
-        parts.services.set_rule(params)
+        parts.services.set_rule(newest())
     except (ConfigError, StorageError) as error:
         st.toast(plain(str(error)), icon=":material/error:")
         return

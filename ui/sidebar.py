@@ -79,6 +79,11 @@ def take_held(parts: Parts) -> bool:
     return True
 
 
+def _newest(parts: Parts) -> Params:
+    take_held(parts)
+    return current()
+
+
 def _held() -> dict[str, Any] | None:
     """What the fields hold before they are drawn; None on the first run."""
     state = st.session_state
@@ -102,7 +107,7 @@ def render(parts: Parts) -> Params:
                 for name in names:
                     values[name] = _field(name, fault)
         params = _checked(values, top)
-        presets.render(parts, params)
+        presets.render(parts, params, lambda: _newest(parts))
     return params
 
 
