@@ -24,7 +24,7 @@ def test_before_the_kernels_are_ready_prices_are_shown_and_nothing_is_signalled(
     assert np.isfinite(snap.price_y)
     assert np.isnan(snap.zscore)
     ready.set()
-    venue.now_ms += 300
+    venue.now_ms += 400
     assert engine.view(Params()).snapshot.status == "ready"
 
 
