@@ -85,12 +85,9 @@ class AlertService:
             self._begin_seeding()
             self._resolve_followers()
             wanted = {entry.id: self._params_of(entry.rule) for entry in self._enabled()}
-            self._watch_only(
-                {
-                    (wanted[entry.id], entry.rule.evaluate_on == "update")
-                    for entry in self._enabled()
-                }
-            )
+            # Only what is judged on update needs every tick.
+            each_tick = {entry.id: entry.rule.evaluate_on == "update" for entry in self._enabled()}
+            self._watch_only({(params, each_tick[number]) for number, params in wanted.items()})
             for entry in self._enabled():
                 self._show(entry, wanted[entry.id])
 

@@ -258,10 +258,10 @@ class BarBook:
             self._revisions[symbol, timeframe] += 1
 
     def closed_version(self, symbols: Iterable[str], timeframe: Timeframe) -> tuple[int, int]:
-        """Return a mark that changes whenever a bar final in all of `symbols` may have.
+        """Return a mark that changes whenever a bar final in all of `symbols` may be another.
 
-        Such a bar came, went or is another. While the mark stays, their `bars` differ only where
-        one of them is still forming, or was given by the exchange ahead of the others.
+        It came, went or changed. While the mark stays, their `bars` differ only in buckets that
+        still form in one of them, or that the exchange gave for one ahead of the others.
         """
         symbols = tuple(symbols)
         with self._lock:

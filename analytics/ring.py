@@ -113,12 +113,10 @@ class Ring:
         if (np.diff(i[:, 0]) <= 0).any():
             order = np.argsort(i[:, 0], kind="stable")
             f, i, q = f[order], i[order], q[order]
-        return BarRows(
-            self.symbol,
-            self.timeframe,
-            *(i[:, 0], f[:, 0], f[:, 1], f[:, 2], f[:, 3], f[:, 4], f[:, 5]),
-            *(i[:, 1], i[:, 2], i[:, 3], q),
-        )
+        # A column each, whole in memory: kernels and encoders are slow with gaps, or refuse them.
+        floats = [f[:, j].copy() for j in range(_FLOATS)]
+        ints = [i[:, j].copy() for j in range(_INTS)]
+        return BarRows(self.symbol, self.timeframe, *(ints[0], *floats, *ints[1:], q))
 
     def _slot(self, ts: int) -> int | None:
         """Return the slot of a bucket, None if it is older than what the ring holds."""

@@ -46,7 +46,6 @@ class SeriesRows:
         self._closed: Flags = np.empty(0, dtype=np.bool_)
         self._quality: Any = np.empty(0, dtype=np.int8)
         self._changed: Ints = np.empty(0, dtype=np.int64)
-        self._is_new = True
 
     def put(self, series: Any, seq: int) -> bool:
         """Take in the newest rows of a series; True if any is another, came or went."""
@@ -55,7 +54,7 @@ class SeriesRows:
         # One matrix: its few large steps cost a tenth of a step for each column.
         numbers = np.stack([getattr(series, SOURCES.get(name, name))[newest] for name in NUMBERS])
         changed = np.full(len(ts), seq, dtype=np.int64)
-        is_gone = not self._is_new and bool((self.ts[:1] != ts[:1]).any())
+        is_gone = bool((self.ts[:1] != ts[:1]).any())
         if len(self.ts) and len(ts):
             first = int(np.searchsorted(self.ts, ts[0]))
             kept = self.ts[first:]
@@ -71,10 +70,10 @@ class SeriesRows:
                 # What the clients hold stays what later rows are compared with, so that no drift
                 # adds up.
                 numbers[:, at[same]] = self._numbers[:, first:][:, same]
-        elif not self._is_new and len(self.ts) != len(ts):
+        elif len(self.ts) != len(ts):
             self.full_since = seq
         self.ts, self._closed, self._quality = ts, closed, quality
-        self._numbers, self._changed, self._is_new = numbers, changed, False
+        self._numbers, self._changed = numbers, changed
         return bool((changed == seq).any()) or self.full_since == seq or is_gone
 
     def after(self, seq: int) -> dict[str, Any]:

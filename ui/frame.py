@@ -25,7 +25,8 @@ STATUS_EVERY_S = 2.0
 WANTS_EVENTS = "_wants_events"
 FEED_COLORS = {"live": "green", "connecting": "orange", "backfilling": "orange"}
 # The only corrections of Streamlit's own looks: a desk has no room for five rem of margin, the five
-# timeframes belong on one line, and a chosen option in blue on blue could not be read.
+# timeframes belong on one line, a chosen option in blue on blue could not be read, and a page that
+# is drawn again for every moved level must not dim each time.
 DENSE = """<style>
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 [data-testid="stMainBlockContainer"] { padding-inline: clamp(0.75rem, 2vw, 2rem); }

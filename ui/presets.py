@@ -127,6 +127,8 @@ def _keep(parts: Parts, newest: Callable[[], Params]) -> None:
 
 def _delete(parts: Parts) -> None:
     name = str(st.session_state["_preset"])
+    if name == RUNNING:  # chosen just before the click
+        return
 
     def rest(saved: Saved) -> Saved:
         return {key: value for key, value in saved.items() if key != name}

@@ -305,11 +305,11 @@ def _message(fault: ConfigError) -> str:
 
 
 def _checked(values: dict[str, Any], top: DeltaGenerator) -> Params:
-    fault = _fault(values)
-    if fault is not None:
+    try:
+        params = Params.parse(values)
+    except ConfigError as fault:
         top.error(f"{_message(fault)}  \nShown is the last view that was valid.")
         return current()
-    params = Params.parse(values)
     notice = st.session_state.pop("_link_error", None)
     if notice:
         top.warning(notice)
