@@ -26,6 +26,7 @@ from api.push import push_route
 from api.security import guards, refuse_open_listener
 from model import PairsError
 from services import prepare, services, shutdown
+from ui.figure_line import figure_route
 
 HERE = Path(__file__).parent
 PLOTLY = Path(plotly.__file__).parent / "package_data"
@@ -87,6 +88,7 @@ app = st.App(
     lifespan=lifespan,
     routes=[
         push_route(services),
+        figure_route(),
         Mount("/api", app=create_api(services)),
         Mount("/assets/plotly", app=Files(PLOTLY, "public, max-age=86400")),
         # Our modules import one another by name: always asked for again, so never of two versions.

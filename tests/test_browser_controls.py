@@ -1,6 +1,8 @@
 """Every control that the other browser tests leave alone, the keyboard, and a line that breaks."""
 
 import csv
+import json
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -265,6 +267,47 @@ def test_chart_of_a_backtest_is_changed_in_place_and_keeps_its_zoom(page, server
         arg=near,
         timeout=SLOW_MS,
     )
+
+
+COUNT_DRAWINGS = """() => {
+  const plotly = window.Plotly;
+  window.drawn = [];
+  window.Plotly = Object.create(plotly, { react: { value: (plot, ...rest) => {
+    if (plot.closest('.st-key-equity')) window.drawn.push(performance.now());
+    return plotly.react(plot, ...rest);
+  } } });
+}"""
+
+
+@pytest.mark.parametrize("line", ["whole", "cut"])
+def test_figure_comes_by_the_short_way_once_and_without_it_with_the_page(page, server, line):
+    messages = []
+    if line == "cut":
+        page.route_web_socket(re.compile("/ui/figures"), lambda socket: socket.close())
+
+    def note(socket):
+        if "/ui/figures" in socket.url:
+            socket.on("framereceived", lambda text: messages.append(json.loads(text)))
+
+    page.on("websocket", note)
+    page.goto(f"{server.url}/backtest?gates=warm")
+    chart = page.locator(".st-key-equity .js-plotly-plot")
+    expect(chart.locator("path.js-line").first).to_be_visible(timeout=SLOW_MS)
+    settled(page)
+    page.evaluate(COUNT_DRAWINGS)
+    pnl = page.get_by_test_id("stMetricValue").first
+    before = pnl.inner_text()
+    entry = page.get_by_role("spinbutton", name="Entry |z|")
+    entry.fill("1.5")
+    entry.press("Enter")
+    expect(pnl).not_to_have_text(before, timeout=SLOW_MS)
+    settled(page)
+    page.wait_for_timeout(500)
+    assert len(page.evaluate("window.drawn")) == 1
+    sent = [message for message in messages if message["key"] == "equity"]
+    assert [message["serial"] for message in sent] == ([2] if line == "whole" else [])
+    shown = chart.evaluate("plot => plot.layout.shapes.length")
+    assert not sent or shown == len(sent[0]["figure"]["layout"]["shapes"])
 
 
 def test_bars_used_by_the_backtest_are_bars(page, server):

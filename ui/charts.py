@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from model import Floats, Ints
-from ui import mounted
+from ui import figure_line, mounted
 from ui.theme import colors
 
 MOST_POINTS = 1500
@@ -205,9 +205,11 @@ def show(
         chart.layout.xaxis.type = "date"
     if same is not None:
         chart.layout.uirevision = repr(same)
+    figure_json = chart.to_json(validate=False)
     data = {
         **mounted.served("still"),
-        "figure": chart.to_json(validate=False),
+        **figure_line.hand_over(key, figure_json),
+        "figure": figure_json,
         "alt": alt,
         "picks": on_pick is not None,
     }

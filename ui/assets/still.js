@@ -2,6 +2,7 @@
 // level is moved and a zoom outlives the next run.
 
 import { make, setAttribute, setText } from "./element.js";
+import { follow, unfollow } from "./figure_line.js";
 import { loadPlotly } from "./library.js";
 
 const CONFIG = { displayModeBar: false, displaylogo: false, scrollZoom: false, responsive: false, showTips: false };
@@ -14,6 +15,7 @@ export class Still {
       "aria-label": "Show the chart on the whole screen", onclick: () => this.widen() }, "⛶");
     this.failed = make("p", { class: "ps-failed", role: "status", hidden: true });
     this.tell = tell;
+    this.take = (message) => this.show(message.serial, message.figure);
     root.replaceChildren(this.plot, this.wide, this.failed);
     this.resizes = new ResizeObserver(() => this.draw());
     this.resizes.observe(root);
@@ -27,9 +29,20 @@ export class Still {
   update(data) {
     setAttribute(this.plot, "aria-label", data.alt);
     setAttribute(this.root, "data-picks", data.picks);
-    if (data.figure === this.text) return;
-    this.text = data.figure;
-    this.figure = JSON.parse(data.figure);
+    if (data.line !== this.line) {
+      this.line = data.line; // another session counts anew
+      this.serial = 0;
+      this.key = data.key;
+      follow(data.line, data.key, this.take);
+    }
+    if (data.serial > this.serial) this.show(data.serial, JSON.parse(data.figure));
+  }
+
+  /** Draw a figure, by whichever way it came first. */
+  show(serial, figure) {
+    if (serial <= this.serial) return;
+    this.serial = serial;
+    this.figure = figure;
     this.size = null;
     this.root.style.minHeight = `${this.figure.layout.height}px`;
     this.draw();
@@ -69,6 +82,7 @@ export class Still {
 
   destroy() {
     this.isGone = true;
+    unfollow(this.key, this.take);
     this.resizes.disconnect();
     window.Plotly?.purge(this.plot);
   }
