@@ -7,6 +7,7 @@ import re
 import zipfile
 
 import httpx
+import plotly.graph_objects as go
 import pytest
 
 from analytics.trades import COLUMNS
@@ -33,6 +34,13 @@ PAGES = {
 }
 
 
+FIGURE_COUNT = {"research": 4, "scanner": 1, "backtest": 3, "data": 2}
+# As the library holds them; what it has added for itself begins with a line.
+FIGURES = """() => JSON.stringify([...document.querySelectorAll('.pairs-still .js-plotly-plot')]
+  .map(({ data, layout }) => ({ data, layout })), (key, value) =>
+    key.startsWith('_') ? undefined : ArrayBuffer.isView(value) ? [...value] : value)"""
+
+
 @pytest.fixture(scope="session")
 def browser_context_args():
     return {"viewport": {"width": 1280, "height": 1600}}
@@ -50,12 +58,16 @@ def settled(page) -> None:
     assert page.get_by_test_id("stException").count() == 0
     wrong = [text for text in page.get_by_test_id("stAlert").all_inner_texts() if "failed" in text]
     assert not wrong
+    for figure in json.loads(page.evaluate(FIGURES)):
+        go.Figure(figure)  # refuses names and values that Plotly does not know
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_opens_by_link_and_by_reload(page, server, name):
     page.goto(f"{server.url}/{name}")
     expect(heading(page, PAGES[name])).to_be_visible(timeout=SLOW_MS)
+    figures = page.locator(".pairs-still .js-plotly-plot")
+    expect(figures).to_have_count(FIGURE_COUNT.get(name, 0), timeout=SLOW_MS)
     settled(page)
     expect(page.locator(".st-key-simulated_banner")).to_be_visible()
     page.reload()

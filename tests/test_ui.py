@@ -378,12 +378,6 @@ def test_choice_that_is_none_is_named_and_the_usual_one_taken():
     assert shown(at)["hedge_method"] == "ols"
 
 
-def test_title_of_a_figure_stands_outside_where_no_legend_can_meet_it():
-    chart = charts.figure(300, rows=(1, 1), titles=("First", "Second"))
-    assert chart.layout.meta["title"] == "First"
-    assert [note.text for note in chart.layout.annotations] == ["Second"]
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

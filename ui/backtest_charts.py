@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from analytics.backtest import BacktestResult
 from analytics.machine import EVENT_LABELS, Event
 from model import Ints
 from ui import charts
 from ui.numbers import number
+from ui.plot import Plot
 from ui.theme import colors
 
 OTHER_EXITS = (Event.STOP, Event.TIMEOUT, Event.GAP, Event.END)
@@ -17,7 +17,7 @@ HEIGHT = 380
 MOST_MARKS = 110  # of one kind: closer together they could not be told apart
 
 
-def equity(result: BacktestResult, *, with_holding: bool) -> go.Figure:
+def equity(result: BacktestResult, *, with_holding: bool) -> Plot:
     """Net and gross equity, buy-and-hold beside them if asked for, and the net drawdown."""
     color, curve = colors(), result.equity
     shown = (curve.gross, curve.net, curve.drawdown)
@@ -48,7 +48,7 @@ def equity(result: BacktestResult, *, with_holding: bool) -> go.Figure:
     return chart
 
 
-def zscore(result: BacktestResult, *, trade: int | None) -> go.Figure:
+def zscore(result: BacktestResult, *, trade: int | None) -> Plot:
     """z over the run with its entries and exits; one trade brought close if it is chosen."""
     color, params = colors(), result.params
     series, lo, hi = result.series, result.lo, result.hi
@@ -76,11 +76,15 @@ def zscore(result: BacktestResult, *, trade: int | None) -> go.Figure:
     if trade is not None:
         first = result.trades.entry_row[trade]
         last = result.trades.exit_row[trade]
-        chart.add_vrect(
+        chart.add_shape(
+            type="rect",
             x0=float(series.ts[first]),
             x1=float(series.ts[last]),
+            yref="paper",
+            y0=0,
+            y1=1,
             fillcolor=color["band"],
-            line_width=0,
+            line={"width": 0},
             layer="below",
         )
     return chart
@@ -92,7 +96,7 @@ def _around(result: BacktestResult, trade: int) -> tuple[int, int]:
     return max(result.lo, first - room), min(result.hi, last + room + 1)
 
 
-def _add_marks(chart: go.Figure, result: BacktestResult, first: int, last: int) -> None:
+def _add_marks(chart: Plot, result: BacktestResult, first: int, last: int) -> None:
     """Entries and exits on the rows first ≤ t < last, at their signal rows."""
     color, trades = colors(), result.trades
     rows = np.concatenate((trades.entry_row, trades.exit_row))
@@ -111,7 +115,8 @@ def _add_marks(chart: go.Figure, result: BacktestResult, first: int, last: int) 
                 place = (rows[at] - first) * MOST_MARKS // (last - first)
                 at = at[np.unique(place, return_index=True)[1]]
             if len(at):
-                chart.add_scatter(
+                chart.add(
+                    "scatter",
                     x=charts.times(result.series.ts[rows[at]]),
                     y=result.series.zscore[rows[at]],
                     name=name,
@@ -122,7 +127,7 @@ def _add_marks(chart: go.Figure, result: BacktestResult, first: int, last: int) 
                 )
 
 
-def waterfall(result: BacktestResult) -> go.Figure:
+def waterfall(result: BacktestResult) -> Plot:
     """From gross to net PnL, cost by cost."""
     color, metrics = colors(), result.metrics
     costs = metrics.costs
@@ -134,7 +139,8 @@ def waterfall(result: BacktestResult) -> go.Figure:
         "net": metrics.net.pnl,
     }
     chart = charts.figure(HEIGHT, titles=("What costs took",))
-    chart.add_waterfall(
+    chart.add(
+        "waterfall",
         orientation="h",
         y=[f"{name}<br><b>{number(value, 0)}</b>" for name, value in steps.items()],
         measure=["absolute", "relative", "relative", "relative", "total"],
@@ -146,13 +152,15 @@ def waterfall(result: BacktestResult) -> go.Figure:
         customdata=[number(value, sign=True) for value in steps.values()],
         hovertemplate="%{customdata}<extra></extra>",
     )
-    chart.update_layout(hovermode="closest", showlegend=False)
-    chart.layout.xaxis.update(type="linear", nticks=4)
-    chart.layout.yaxis.update(type="category", autorange="reversed", showgrid=False)
+    chart.layout.update(hovermode="closest", showlegend=False)
+    chart.layout["xaxis"].update(type="linear", nticks=4)
+    chart.layout["yaxis"].update(
+        type="category", autorange="reversed", showgrid=False, ticklabelstandoff=4
+    )
     return chart
 
 
-def folds(ts: Ints, inside: Any, outside: Any, capital: float) -> go.Figure:
+def folds(ts: Ints, inside: Any, outside: Any, capital: float) -> Plot:
     """Walk-forward: the curve the choices were made on, and what they earned afterwards."""
     color = colors()
     chart = charts.figure(320, titles=("Net equity",))
@@ -174,25 +182,26 @@ def folds(ts: Ints, inside: Any, outside: Any, capital: float) -> go.Figure:
             )
     charts.add_level(chart, capital, color["muted"], dash="dot")
     for at in ts:
-        chart.add_vline(x=float(at), line={"color": color["grid"], "width": 1})
+        charts.add_mark(chart, float(at), color["grid"], width=1)
     return chart
 
 
-def draws(values: Any, real: float) -> go.Figure:
+def draws(values: Any, real: float) -> Plot:
     """Net PnL of the Monte-Carlo draws, with the real one marked."""
     color = colors()
     chart = charts.figure(260, titles=("Net PnL on spreads without reversion",))
-    chart.add_histogram(
+    chart.add(
+        "histogram",
         x=np.asarray(values, dtype=np.float32),
         marker={"color": color["neutral"]},
         nbinsx=30,
         name="draws",
         hovertemplate="%{x}: %{y} draws<extra></extra>",
     )
-    chart.add_vline(x=real, line={"color": color["long"], "width": 2})
-    chart.add_annotation(
+    charts.add_mark(chart, real, color["long"], width=2)
+    chart.add_note(
         x=real, y=1, yref="paper", text="real", showarrow=False, font={"color": color["long"]}
     )
-    chart.update_layout(hovermode="closest", showlegend=False, bargap=0.05)
-    chart.layout.xaxis.type = "linear"
+    chart.layout.update(hovermode="closest", showlegend=False, bargap=0.05)
+    chart.layout["xaxis"]["type"] = "linear"
     return chart

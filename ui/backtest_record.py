@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from analytics.selfcheck import SelfCheck, check_look_ahead
@@ -14,6 +13,7 @@ from ui import charts, jobs, runs, search, text
 from ui.frame import guarded
 from ui.numbers import moment, percent
 from ui.parts import Parts
+from ui.plot import Plot
 from ui.reliability import Bin, reliability
 from ui.theme import colors
 
@@ -92,15 +92,16 @@ def _calibration(decisions: list[Any]) -> None:
     )
 
 
-def calibration_figure(bins: list[Bin]) -> go.Figure:
+def calibration_figure(bins: list[Bin]) -> Plot:
     """Stated against happened, with the diagonal of honesty."""
     color = colors()
     chart = charts.figure(300, titles=("Share that paid, by confidence stated",))
-    chart.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": color["muted"], "dash": "dot"},
+    chart.add(
+        "scatter", x=[0, 1], y=[0, 1], mode="lines", line={"color": color["muted"], "dash": "dot"},
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-    chart.add_scatter(
+    chart.add(
+        "scatter",
         x=[one.stated for one in bins],
         y=[one.paid for one in bins],
         mode="markers",
@@ -116,9 +117,9 @@ def calibration_figure(bins: list[Bin]) -> go.Figure:
         hovertemplate="stated %{x:.0%}, paid %{y:.0%}, %{text}<extra></extra>",
         showlegend=False,
     )
-    chart.update_layout(hovermode="closest")
-    chart.layout.xaxis.update(type="linear", range=[0, 1], tickformat=".0%")
-    chart.layout.yaxis.update(range=[0, 1], tickformat=".0%")
+    chart.layout.update(hovermode="closest")
+    chart.layout["xaxis"].update(type="linear", range=[0, 1], tickformat=".0%")
+    chart.layout["yaxis"].update(range=[0, 1], tickformat=".0%")
     return chart
 
 

@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 import csvtext
@@ -15,6 +14,7 @@ from ui import charts, downloads, jobs, presets, search, text
 from ui.frame import guarded
 from ui.numbers import number
 from ui.parts import Parts
+from ui.plot import Plot
 from ui.theme import colors
 
 FIGURES = {"sharpe_annual": "net Sharpe", "net_pnl": "net PnL", "trades": "trades"}
@@ -116,7 +116,7 @@ def _best_per_square(table: pd.DataFrame, by: str) -> pd.DataFrame:
     return ranked.drop_duplicates(["window", "entry"]).reset_index(drop=True)
 
 
-def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
+def heatmap(shown: pd.DataFrame, figure: str) -> Plot:
     """Squares over window and entry, coloured by a figure; the squares can be clicked."""
     color = colors()
     chart = charts.figure(340, titles=(f"{FIGURES[figure]} by window (across) and entry (up)",))
@@ -134,7 +134,8 @@ def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
             f"{row['trades']} trades"
         )
     signed = figure != "trades"
-    chart.add_heatmap(
+    chart.add(
+        "heatmap",
         x=windows,
         y=entries,
         z=grid,
@@ -149,9 +150,9 @@ def heatmap(shown: pd.DataFrame, figure: str) -> go.Figure:
         xgap=2,
         ygap=2,
     )
-    chart.update_layout(hovermode="closest")
-    chart.layout.xaxis.update(type="category", showgrid=False)
-    chart.layout.yaxis.update(type="category", showgrid=False)
+    chart.layout.update(hovermode="closest")
+    chart.layout["xaxis"].update(type="category", showgrid=False)
+    chart.layout["yaxis"].update(type="category", showgrid=False)
     return chart
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
 from model import Floats, Ints
 from ui import figure_line, mounted
+from ui.plot import Plot
 from ui.theme import colors
 
 MOST_POINTS = 1500
@@ -67,7 +67,7 @@ def times(ts: Ints) -> NDArray[np.float64]:
     return ts.astype(np.float64)
 
 
-def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str] = ()) -> go.Figure:
+def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str] = ()) -> Plot:
     """Return an empty figure of stacked panels that share the time axis.
 
     Args:
@@ -79,7 +79,7 @@ def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str]
     color = colors()
     gap = 0.05 if len(rows) > 1 else 0.0
     room = (1 - gap * (len(rows) - 1)) / sum(rows)
-    layout: dict[str, Any] = {
+    layout = {
         "height": height,
         "margin": MARGIN,
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -95,27 +95,30 @@ def figure(height: int, *, rows: Sequence[float] = (1.0,), titles: Sequence[str]
             "gridcolor": color["grid"],
             "zeroline": False,
             "anchor": axis(len(rows) - 1),
+            "type": "date",
+            "ticks": "",
             "hoverformat": "%Y-%m-%d %H:%M:%S",
             "automargin": True,
         },
         "hoverlabel": {"font": {"family": FONT}},
-        "annotations": [],
     }
+    chart = Plot(layout)
     top = 1.0
     for k, share in enumerate(rows):
         bottom = max(0.0, top - share * room)
-        layout[axis(k).replace("y", "yaxis")] = {
+        chart.layout[axis(k).replace("y", "yaxis")] = {
             "domain": [bottom, top],
             "gridcolor": color["grid"],
             "zeroline": False,
+            "ticks": "",
             "anchor": "x",
             "nticks": 6 if share >= 1 else 4,
             "automargin": True,
         }
         if 0 < k < len(titles):
-            layout["annotations"].append(_title(titles[k], top))
+            chart.add_note(**_title(titles[k], top))
         top = bottom - gap
-    return go.Figure(layout=layout)
+    return chart
 
 
 def axis(k: int) -> str:
@@ -138,7 +141,7 @@ def _title(text: str, top: float) -> dict[str, Any]:
 
 
 def add_line(
-    chart: go.Figure,
+    chart: Plot,
     x: Any,
     y: Any,
     name: str,
@@ -153,7 +156,8 @@ def add_line(
     form: str = ".4~g",
 ) -> None:
     """Add a line to a panel."""
-    chart.add_scatter(
+    chart.add(
+        "scatter",
         x=x,
         y=np.asarray(y, dtype=np.float32),
         name=name,
@@ -167,9 +171,7 @@ def add_line(
     )
 
 
-def add_level(
-    chart: go.Figure, y: float, color: str, *, panel: int = 0, dash: str = "dash"
-) -> None:
+def add_level(chart: Plot, y: float, color: str, *, panel: int = 0, dash: str = "dash") -> None:
     """Add a horizontal line across a panel."""
     chart.add_shape(
         type="line",
@@ -184,8 +186,21 @@ def add_level(
     )
 
 
+def add_mark(chart: Plot, x: float, color: str, *, width: float) -> None:
+    """Add a vertical line across the figure."""
+    chart.add_shape(
+        type="line",
+        x0=x,
+        x1=x,
+        yref="paper",
+        y0=0,
+        y1=1,
+        line={"color": color, "width": width},
+    )
+
+
 def show(
-    chart: go.Figure,
+    chart: Plot,
     *,
     key: str,
     alt: str,
@@ -198,14 +213,12 @@ def show(
         same: what the figure is about: as long as it stays, a zoom of the user's does too.
         on_pick: is called when a point is clicked; `picked` tells which.
     """
-    title = (chart.layout.meta or {}).get("title")
+    title = chart.layout["meta"]["title"]
     if title:
         st.markdown(f"**{title}**")
-    if chart.layout.xaxis.type is None and _has_times(chart):
-        chart.layout.xaxis.type = "date"
     if same is not None:
-        chart.layout.uirevision = repr(same)
-    figure_json = chart.to_json(validate=False)
+        chart.layout["uirevision"] = repr(same)
+    figure_json = chart.to_json()
     data = {
         **mounted.served("still"),
         **figure_line.hand_over(key, figure_json),
@@ -221,12 +234,6 @@ def picked(key: str) -> tuple[str, str] | None:
     """Return x and y of the point clicked in the figure `key`; for its `on_pick`."""
     at = st.session_state[key].get("picked")
     return None if at is None else (str(at["x"]), str(at["y"]))
-
-
-def _has_times(chart: go.Figure) -> bool:
-    first = next(iter(chart.data), None)
-    x = getattr(first, "x", None)
-    return x is not None and len(x) > 0 and isinstance(x[0], float) and x[0] > 1e11
 
 
 def cards(values: Mapping[str, tuple[str, str, str]], *, columns: int = 6) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from model import Quality, Timeframe
@@ -14,6 +13,7 @@ from ui import charts, text
 from ui.frame import guarded
 from ui.numbers import moment, number, plain, size
 from ui.parts import Parts
+from ui.plot import Plot
 from ui.runs import Kept
 from ui.theme import colors
 
@@ -89,7 +89,7 @@ def stretches(parts: Parts, timeframe: Timeframe, start: int, end: int) -> np.nd
     return out
 
 
-def timeline(grid: np.ndarray, symbols: tuple[str, ...], start: int, end: int) -> go.Figure:
+def timeline(grid: np.ndarray, symbols: tuple[str, ...], start: int, end: int) -> Plot:
     """Draw the stretches as coloured rows."""
     color = colors()
     tones = [color[tone] for _, tone in KINDS.values()]
@@ -99,7 +99,8 @@ def timeline(grid: np.ndarray, symbols: tuple[str, ...], start: int, end: int) -
     chart = charts.figure(60 + 34 * len(symbols))
     words = np.array([*names, "nothing"])[np.nan_to_num(grid, nan=len(names)).astype(int)]
     at = np.linspace(start, end, grid.shape[1])
-    chart.add_heatmap(
+    chart.add(
+        "heatmap",
         x=at,
         y=list(symbols),
         z=grid,
@@ -112,13 +113,12 @@ def timeline(grid: np.ndarray, symbols: tuple[str, ...], start: int, end: int) -
         hovertemplate="%{y} %{x|%Y-%m-%d %H:%M}: %{customdata}<extra></extra>",
     )
     for name, tone in zip(names, tones, strict=True):
-        chart.add_scatter(
-            x=[None], y=[None], mode="markers", name=name,
+        chart.add(
+            "scatter", x=[None], y=[None], mode="markers", name=name,
             marker={"color": tone, "symbol": "square", "size": 10},
         )  # fmt: skip
-    chart.update_layout(hovermode="closest")
-    chart.layout.xaxis.type = "date"
-    chart.layout.yaxis.update(type="category", autorange="reversed", showgrid=False)
+    chart.layout.update(hovermode="closest")
+    chart.layout["yaxis"].update(type="category", autorange="reversed", showgrid=False)
     return chart
 
 
@@ -257,15 +257,16 @@ def _latency(lags: list[int]) -> None:
             help="Median and distribution since this page was opened.",
         )
         chart = charts.figure(110)
-        chart.add_bar(
+        chart.add(
+            "bar",
             x=(edges[:-1] + edges[1:]) / 2,
             y=counts,
             marker={"color": colors()["neutral"]},
             hovertemplate="%{x:.0f} ms: %{y}<extra></extra>",
         )
-        chart.update_layout(hovermode="closest", showlegend=False, bargap=0.1)
-        chart.layout.margin.update(l=6, r=6)
-        chart.layout.xaxis.update(type="linear", nticks=4, tickangle=0, showgrid=False)
-        chart.layout.xaxis.update(ticksuffix=" ms", showticksuffix="last", range=[0, edges[-1]])
-        chart.layout.yaxis.update(showticklabels=False, showgrid=False)
+        chart.layout.update(hovermode="closest", showlegend=False, bargap=0.1)
+        chart.layout["margin"] = {**charts.MARGIN, "l": 6, "r": 6}
+        chart.layout["xaxis"].update(type="linear", nticks=4, tickangle=0, showgrid=False)
+        chart.layout["xaxis"].update(ticksuffix=" ms", showticksuffix="last", range=[0, edges[-1]])
+        chart.layout["yaxis"].update(showticklabels=False, showgrid=False)
         charts.show(chart, key="lag", alt="Distribution of the lag since this page was opened")

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import plotly.graph_objects as go
 
 import csvtext
 from analytics.backtest import BacktestResult, backtest_json
@@ -19,6 +18,7 @@ from analytics.doctor import examine
 from storage.export import bars_csv
 from ui import backtest_charts
 from ui.numbers import moment, number
+from ui.plot import Plot
 from ui.runs import Study
 
 PACKAGES = ("numpy", "numba", "pandas", "plotly", "streamlit", "sqlalchemy")
@@ -93,7 +93,6 @@ def page(study: Study, result: BacktestResult, *, is_simulated: bool) -> str:
     )
     doubts = "".join(f"<li>{html.escape(doubt)}</li>" for doubt in examine(result))
     curve = backtest_charts.equity(result, with_holding=False)
-    curve.layout.xaxis.type = "date"
     warning = "<p class=warn>SIMULATED DATA: not a market.</p>" if is_simulated else ""
     span = f"{moment(int(result.equity.ts[0]))} to {moment(int(result.equity.ts[-1]))} UTC"
     title = f"{params.y} against {params.x}, {params.timeframe.value}"
@@ -108,24 +107,24 @@ def page(study: Study, result: BacktestResult, *, is_simulated: bool) -> str:
     )
 
 
-def _svg(chart: go.Figure) -> str:
+def _svg(chart: Plot) -> str:
     """Draw the net and gross lines of a figure by hand: a report needs no script."""
-    lines = [trace for trace in chart.data if trace.name in ("gross", "net")]
+    lines = [trace for trace in chart.data if trace["name"] in ("gross", "net")]
     if not lines:
         return ""
-    xs = np.concatenate([np.asarray(trace.x, dtype=float) for trace in lines])
-    ys = np.concatenate([np.asarray(trace.y, dtype=float) for trace in lines])
+    xs = np.concatenate([np.asarray(trace["x"], dtype=float) for trace in lines])
+    ys = np.concatenate([np.asarray(trace["y"], dtype=float) for trace in lines])
     left, right, low, high = xs.min(), xs.max(), np.nanmin(ys), np.nanmax(ys)
     wide, tall = 960, 300
 
     def path(trace: Any) -> str:
-        x = (np.asarray(trace.x, dtype=float) - left) / max(right - left, 1) * wide
-        y = tall - (np.asarray(trace.y, dtype=float) - low) / max(high - low, 1e-12) * tall
+        x = (np.asarray(trace["x"], dtype=float) - left) / max(right - left, 1) * wide
+        y = tall - (np.asarray(trace["y"], dtype=float) - low) / max(high - low, 1e-12) * tall
         return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
 
     drawn = "".join(
-        f'<polyline fill="none" stroke="{trace.line.color}" stroke-width="1.5" '
-        f'points="{path(trace)}"><title>{trace.name}</title></polyline>'
+        f'<polyline fill="none" stroke="{trace["line"]["color"]}" stroke-width="1.5" '
+        f'points="{path(trace)}"><title>{trace["name"]}</title></polyline>'
         for trace in lines
     )
     return (

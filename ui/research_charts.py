@@ -1,11 +1,11 @@
 """Figures of the Research page."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from analytics.regime import Regime
 from model import Floats
 from ui import charts
+from ui.plot import Plot
 from ui.research import Findings, stretches
 from ui.theme import colors
 
@@ -13,13 +13,14 @@ MOST_DOTS = 1200
 MOST_STRETCHES = 400
 
 
-def scatter(findings: Findings) -> go.Figure:
+def scatter(findings: Findings) -> Plot:
     """Y against X, old to new, with the fitted lines."""
     color, x, y = colors(), findings.x, findings.y
     step = max(1, len(x) // MOST_DOTS)
     at = np.arange(0, len(x), step)
     chart = charts.figure(380, titles=("Prices, old to new",))
-    chart.add_scatter(
+    chart.add(
+        "scatter",
         x=x[at].astype(np.float32),
         y=y[at].astype(np.float32),
         mode="markers",
@@ -38,14 +39,16 @@ def scatter(findings: Findings) -> go.Figure:
     for line, tone in zip(findings.lines, tones, strict=False):
         if np.isfinite(line.beta):
             charts.add_line(chart, ends, line.alpha + line.beta * ends, line.name, tone, form=".4f")
-    chart.update_layout(hovermode="closest")
-    chart.layout.xaxis.update(type="linear", title=f"X {findings.found.params.x}")
+    chart.layout.update(hovermode="closest")
+    chart.layout["xaxis"].update(type="linear", title={"text": f"X {findings.found.params.x}"})
     pad = 0.05 * (high - low or 1.0)
-    chart.layout.yaxis.update(title=f"Y {findings.found.params.y}", range=[low - pad, high + pad])
+    chart.layout["yaxis"].update(
+        title={"text": f"Y {findings.found.params.y}"}, range=[low - pad, high + pad]
+    )
     return chart
 
 
-def residual(findings: Findings) -> go.Figure:
+def residual(findings: Findings) -> Plot:
     """What the tests look at: the residual of the newest test window, ± 2 sd."""
     color, values = colors(), findings.residual
     series, n = findings.found.series, len(findings.y)
@@ -62,11 +65,12 @@ def residual(findings: Findings) -> go.Figure:
     return chart
 
 
-def acf(findings: Findings) -> go.Figure:
+def acf(findings: Findings) -> Plot:
     """Autocorrelation of the residual with the band of white noise."""
     color, values = colors(), findings.acf
     chart = charts.figure(300, titles=("Autocorrelation of u by lag",))
-    chart.add_bar(
+    chart.add(
+        "bar",
         x=np.arange(1, len(values)),
         y=values[1:].astype(np.float32),
         marker={"color": color["neutral"]},
@@ -75,12 +79,12 @@ def acf(findings: Findings) -> go.Figure:
     noise = 1.96 / np.sqrt(max(1, len(findings.residual)))
     for level in (noise, -noise):
         charts.add_level(chart, float(level), color["warning"], dash="dot")
-    chart.update_layout(hovermode="closest", showlegend=False, bargap=0.35)
-    chart.layout.xaxis.type = "linear"
+    chart.layout.update(hovermode="closest", showlegend=False, bargap=0.35)
+    chart.layout["xaxis"]["type"] = "linear"
     return chart
 
 
-def tests(findings: Findings) -> go.Figure:
+def tests(findings: Findings) -> Plot:
     """p-values, half-life, Hurst and the regime over time."""
     color, params = colors(), findings.found.params
     series, n = findings.found.series, len(findings.y)
@@ -108,10 +112,11 @@ def tests(findings: Findings) -> go.Figure:
             chart, x, values[rows], "", color["ink"], panel=panel, show_legend=False, form=".2f"
         )
         charts.add_level(chart, level, color["muted"], panel=panel, dash="dot")
-    chart.layout.yaxis.range = [0, 1]
+    chart.layout["yaxis"]["range"] = [0, 1]
     known = columns[2][np.isfinite(columns[2])]
     if len(known):
-        chart.layout.yaxis2.range = [0, max(2.0 * params.window, float(np.quantile(known, 0.9)))]
+        most = max(2.0 * params.window, float(np.quantile(known, 0.9)))
+        chart.layout["yaxis2"]["range"] = [0, most]
     _add_regimes(chart, findings, n)
     return chart
 
@@ -125,7 +130,7 @@ REGIME_TONES = {
 }
 
 
-def _add_regimes(chart: go.Figure, findings: Findings, n: int) -> None:
+def _add_regimes(chart: Plot, findings: Findings, n: int) -> None:
     color, series = colors(), findings.found.series
     step = findings.found.params.timeframe.ms
     runs = stretches(findings.regimes, series.ts[:n], step)
@@ -134,7 +139,8 @@ def _add_regimes(chart: go.Figure, findings: Findings, n: int) -> None:
     for regime in Regime:
         own = [(start, end) for kind, start, end in runs if kind == regime]
         if own:
-            chart.add_bar(
+            chart.add(
+                "bar",
                 x=[float(end - start) for start, end in own],
                 base=[float(start) for start, _ in own],
                 y=[""] * len(own),
@@ -144,8 +150,8 @@ def _add_regimes(chart: go.Figure, findings: Findings, n: int) -> None:
                 yaxis=charts.axis(3),
                 hovertemplate=regime.label.replace("_", " ") + "<extra></extra>",
             )
-    chart.update_layout(barmode="overlay", bargap=0.1)
-    chart.layout.yaxis4.update(showticklabels=False, type="category")
+    chart.layout.update(barmode="overlay", bargap=0.1)
+    chart.layout["yaxis4"].update(showticklabels=False, type="category")
 
 
 def _start(run: tuple[Regime, int, int]) -> int:

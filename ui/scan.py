@@ -4,17 +4,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from analytics.scanner import PairScan, Scan
 from ui import charts, text
+from ui.plot import Plot
 from ui.theme import colors
 
 GOOD_Q = 0.05
 
 
-def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
+def heatmap(scan: Scan, symbols: list[str]) -> Plot:
     """q-values of all pairs; a low one is blue. The squares can be clicked."""
     color = colors()
     grid = np.full((len(symbols), len(symbols)), np.nan)
@@ -24,7 +24,8 @@ def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
         grid[a, b] = grid[b, a] = pair.qvalue
         tips[a, b] = tips[b, a] = f"{pair.y}/{pair.x}: q {pair.qvalue:.3g}, p {pair.pvalue:.3g}"
     chart = charts.figure(90 + 44 * len(symbols), titles=("q-value, blue = cointegrated",))
-    chart.add_heatmap(
+    chart.add(
+        "heatmap",
         x=symbols,
         y=symbols,
         z=grid,
@@ -44,9 +45,9 @@ def heatmap(scan: Scan, symbols: list[str]) -> go.Figure:
         xgap=2,
         ygap=2,
     )
-    chart.update_layout(hovermode="closest")
-    chart.layout.xaxis.update(type="category", showgrid=False)
-    chart.layout.yaxis.update(type="category", autorange="reversed", showgrid=False)
+    chart.layout.update(hovermode="closest")
+    chart.layout["xaxis"].update(type="category", showgrid=False)
+    chart.layout["yaxis"].update(type="category", autorange="reversed", showgrid=False)
     return chart
 
 
