@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model import PairsError
 from services import services
@@ -48,25 +49,32 @@ def run() -> None:
     parts = Parts(services())
     st.session_state[frame.WANTS_EVENTS] = page.title == "Alerts"
     frame.dense()
-    frame.banner(parts)
-    # A figure waits for what is drawn before it: the fields, which hold their values already, come
-    # after the page.
+    above = st.container()
+    # A figure waits for what is drawn before it: the fields, which hold their values already, and
+    # what stands above the page come after it.
     is_held = sidebar.take_held(parts)
     if not is_held:
-        sidebar.render(parts)
-    body(parts, page)
+        around(parts, page, above)
+    body(page)
     if is_held:
-        sidebar.render(parts)
+        around(parts, page, above)
+
+
+def around(parts: Parts, page: Any, above: DeltaGenerator) -> None:
+    """Draw what stands above the page and beside it."""
+    with above:
+        frame.banner(parts)
+        if page.title == "Live":
+            frame.first_hint(parts)
+            frame.toasts(parts)
+        else:
+            frame.status_line(parts)
+    sidebar.render(parts)
 
 
 @frame.guarded
-def body(parts: Parts, page: Any) -> None:
-    """Draw what stands beside the sidebar."""
-    if page.title == "Live":
-        frame.first_hint(parts)
-        frame.toasts(parts)
-    else:
-        frame.status_line(parts)
+def body(page: Any) -> None:
+    """Draw the page chosen."""
     page.run()
 
 

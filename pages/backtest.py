@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from study import Span
 from ui import (
     backtest_luck,
     backtest_record,
@@ -15,11 +16,22 @@ from ui import (
 )
 
 parts, params = frame.enter()
-st.subheader(
-    f"Backtest of {params.y} against {params.x}, {params.timeframe.value}",
-    help="The rule is the sidebar's; size and costs are set there too.",
-)
-span = spans.pick()
+above = st.container()
+
+
+def choose() -> Span:
+    """Draw the heading and the choice of a span, and return it."""
+    with above:
+        st.subheader(
+            f"Backtest of {params.y} against {params.x}, {params.timeframe.value}",
+            help="The rule is the sidebar's; size and costs are set there too.",
+        )
+        return spans.pick()
+
+
+# Like the sidebar's, its fields hold their values before they are drawn.
+held = spans.held()
+span = choose() if held is None else held
 names = ("Result", "Sweep", "Walk-forward", "Luck", "Live record")
 tabs = dict(zip(names, st.tabs(names, key="tab", bind="query-params"), strict=True))
 
@@ -42,3 +54,5 @@ for name, tab in (
     if tabs[name].open:
         with tabs[name]:
             tab.draw(parts, params, span)
+if held is not None:
+    choose()

@@ -102,9 +102,11 @@ def fetch(
 def bar_rows(symbol: str, timeframe: Timeframe, rows: Records, limit: int | None = None) -> BarRows:
     """Return rows as columns, by time and layer, cut to the newest `limit` buckets."""
     order = np.lexsort((rows["layer"], rows["ts"]))
-    if limit is not None and len(rows):
-        oldest = np.unique(rows["ts"])[-limit:][0] if limit > 0 else EVER[1]
-        order = order[rows["ts"][order] >= oldest]
+    if limit is not None:
+        ts = rows["ts"][order]
+        first = np.flatnonzero(np.diff(ts, prepend=EVER[0]))  # row of every bucket's first layer
+        cut = max(0, len(first) - limit)
+        order = order[first[cut] :] if cut < len(first) else order[:0]
     columns = [rows[name][order] for name in BarRows.__slots__[2:]]
     for column in columns:
         column.flags.writeable = False

@@ -13,6 +13,7 @@ import { Tables } from "./tables.js";
 const TIMEFRAME_MS = { "1s": 1_000, "1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000 };
 const MEMORY = "pairs-live";
 const KEPT_LATENCIES = 5_000;
+const FORGET_EVERY_MS = 600_000;
 
 // Counters for tests and for the curious: `window.__live`.
 const counters = (window.__live ??= {
@@ -39,6 +40,11 @@ export class LiveView {
       onMessage: (message) => this.receive(message), onState: (state, text) => this.linked(state, text),
     });
     this.clock = setInterval(() => this.tick(), 500);
+    // Streamlit notes the time of every run for ever, and here there is one every two seconds.
+    this.forgetting = setInterval(() => {
+      performance.clearMarks();
+      performance.clearMeasures();
+    }, FORGET_EVERY_MS);
   }
 
   take(data) {
@@ -227,6 +233,7 @@ export class LiveView {
   destroy() {
     this.isGone = true;
     clearInterval(this.clock);
+    clearInterval(this.forgetting);
     this.connection.close();
     this.chart.destroy();
   }
