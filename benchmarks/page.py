@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Browser
+
 from benchmarks import page_long, page_scripts, page_slider
 from benchmarks.browser import Tab, chromium, new_tab
 from benchmarks.report import Section
@@ -19,6 +21,7 @@ from benchmarks.soak.processes import Exchange
 
 SECONDS = 60
 SETTLE_S = 8.0
+TABS = 10
 READY = "window.__live && window.__live.updates > 2 && window.__live.draws > 0"
 PLAIN_READY = "document.querySelectorAll('.js-plotly-plot .main-svg path.js-line').length >= 6"
 # When the page said a new moment, and when the chart of that moment stood there.
@@ -149,6 +152,23 @@ def zoom_kept(tab: Tab, chart: str, settle_s: float = 5.0) -> bool:
     return bool(zoomed) and tab.page.evaluate(script) == zoomed
 
 
+def crowd(browser: Browser, server: Served, seconds: float, *, views: int) -> Row:
+    """Return what ten tabs of the Live page at 1s cost the server, showing `views` views."""
+    tabs = [new_tab(browser) for _ in range(TABS)]
+    for k, tab in enumerate(tabs):
+        tab.page.goto(f"{server.url}/?timeframe=1s&window={50 + k % views}")
+    for tab in tabs:
+        tab.page.wait_for_function(READY, timeout=120_000)
+    tabs[0].page.wait_for_timeout(SETTLE_S * 1000)
+    cpu, started = server.cpu_s(), time.monotonic()
+    tabs[0].page.wait_for_timeout(seconds * 1000)
+    used = (server.cpu_s() - cpu) / (time.monotonic() - started)
+    for tab in tabs:
+        tab.page.context.close()
+    at = f"{TABS} tabs at 1s, {views} view{'' if views == 1 else 's'}"
+    return row("server CPU", 100 * used, "%", f"{at}; limit 25")
+
+
 def rows(seconds: float = SECONDS) -> list[Row]:
     """Return every figure: name, value, unit, note."""
     found: list[Row] = []
@@ -160,6 +180,7 @@ def rows(seconds: float = SECONDS) -> list[Row]:
             kept = "yes" if zoom_kept(tab, ".pl-plot") else "no"
             found.append(row("zoom kept for 5 s", kept, "", "1m forming"))
             tab.page.context.close()
+            found += [crowd(browser, server, seconds, views=views) for views in (1, TABS)]
         with Served("benchmarks/plain_plotly.py", Path(folder)) as server:
             tab = new_tab(browser)
             found += plain(tab, server, seconds)
@@ -175,9 +196,10 @@ def run(quick: bool) -> Section:
     scripts = [*page_slider.rows(quick=quick), *page_scripts.rows(quick=quick)]
     return Section(
         title="The Live page in a browser",
-        sentence="One tab of 1280 px in headless Chromium over the simulated exchange (a process "
-        "of its own), beside the usual way: three figures drawn again each second by "
-        "`st.plotly_chart` in a fragment. Browser, server and exchange share the machine.",
+        sentence="One tab of 1280 px, or as many as are said, in headless Chromium over the "
+        "simulated exchange (a process of its own), beside the usual way: three figures drawn "
+        "again each second by `st.plotly_chart` in a fragment. Browser, server and exchange "
+        "share the machine.",
         columns=("figure", "value", "where"),
         rows=[
             (one["name"], f"{_shown(one['value'])} {one['unit']}".strip(), one["note"])

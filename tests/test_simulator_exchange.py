@@ -211,15 +211,16 @@ def spy_on_pongs(socket, *, answer):
 
 
 def test_server_pings_and_drops_who_does_not_answer():
-    with exchange_of(ping_s=0.3, rate=RATE) as exchange:
+    # Who says nothing for three pings is dropped: so long may a busy machine keep the client waiting.
+    with exchange_of(ping_s=0.8, rate=RATE) as exchange:
         with connect(exchange.ws_url + "/ws") as socket:
             pongs = spy_on_pongs(socket, answer=True)
-            assert all(pongs.acquire(timeout=5.0) for _ in range(5))
+            assert all(pongs.acquire(timeout=5.0) for _ in range(4))
             assert request(socket, "LIST_SUBSCRIPTIONS")["result"] == []
         with connect(exchange.ws_url + "/ws") as socket:
             pongs = spy_on_pongs(socket, answer=False)
             with pytest.raises(ConnectionClosed):
-                socket.recv(5.0)
+                socket.recv(10.0)
             assert pongs.acquire(timeout=0.0)
 
 
