@@ -211,7 +211,7 @@ def spy_on_pongs(socket, *, answer):
 
 
 def test_server_pings_and_drops_who_does_not_answer():
-    # Who says nothing for three pings is dropped: so long may a busy machine keep the client waiting.
+    # Who is silent for three pings is dropped: so long may a busy machine keep the client waiting.
     with exchange_of(ping_s=0.8, rate=RATE) as exchange:
         with connect(exchange.ws_url + "/ws") as socket:
             pongs = spy_on_pongs(socket, answer=True)
